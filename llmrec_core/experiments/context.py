@@ -17,6 +17,8 @@ class RunContext:
 
     folder: Path
     """The run's own folder: checkpoints, weights."""
+    parent_model: Path | None = None
+    """Model folder of the finished run that `spec.weights_from` names; None when it names none."""
     measurements: list[Measurement] = field(default_factory=list)
     samples: list[Samples] = field(default_factory=list)
     documents: dict[str, Any] = field(default_factory=dict)

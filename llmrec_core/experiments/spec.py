@@ -107,6 +107,8 @@ class RecommenderSpec:
     retriever: str = ""
     """Cascade or decoder: the cheap family whose top `rerank_k` are scored."""
     rerank_k: int = 0
+    blend: str = "none"
+    """Cascade: `none` orders the K by the reader alone, `validation` learns a mix with the retriever's score."""
     options: dict[str, float] = field(default_factory=dict)
     """Numbers of one family: EASE `l2`, item-kNN `neighbours`, SASRec `width`, …"""
 
@@ -115,6 +117,7 @@ class RecommenderSpec:
         _choice("recommender", "adaptation", self.adaptation, ("none", "head", "lora", "full"))
         _choice("recommender", "history_attention", self.history_attention, ("shared", "full"))
         _choice("recommender", "head", self.head, ("linear", "attention", "pooler", "yes-no"))
+        _choice("recommender", "blend", self.blend, ("none", "validation"))
         _positive("recommender", "history_items", self.history_items)
         if self.family in NEURAL_TEXT and not self.backbone:
             raise UsageError(f"recommender.family {self.family!r} needs recommender.backbone, e.g. 'minilm-l6'")

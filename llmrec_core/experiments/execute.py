@@ -1,0 +1,193 @@
+"""One run, from spec to record: fit, then quality and cost of the very same loaded weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from llmrec_core import __version__
+from llmrec_core.data.candidates import candidate_sets, sample_cases
+from llmrec_core.data.dataset import Dataset
+from llmrec_core.data.splits import Case, Split, split
+from llmrec_core.experiments.context import RunContext
+from llmrec_core.experiments.spec import RunSpec
+from llmrec_core.metrics.evaluate import evaluate
+from llmrec_core.profiling import device as devices
+from llmrec_core.profiling.economics import Economics, economics_of
+from llmrec_core.profiling.measure import CostMeter, counted_flops
+from llmrec_core.profiling.peaks import measure_peaks
+from llmrec_core.recommenders.base import Recommender
+from llmrec_core.recommenders.registry import build
+from llmrec_core.settings import Settings
+from llmrec_core.types import Measurement
+
+BEFORE_USERS = 100
+"""Users on whom the untrained self is measured, a fixed part of the study's sample."""
+SHOWN_USERS, EXPLAINED_USERS = 24, 3
+LISTED = 10
+
+
+def execute(spec: RunSpec, dataset: Dataset, context: RunContext, settings: Settings) -> None:
+    """Fit, measure and store one run; everything it finds goes to `context`.
+
+    Raises:
+        LlmrecError: whatever the parts raise; a `RunFailed` says how it ended.
+    """
+    began = time.perf_counter()
+    context.document("versions", versions())
+    found = devices.describe()
+    context.document("device", found.to_dict())
+    economics = economics_of(found)
+    context.document("conditions", dataclasses.asdict(economics) | {"command": f"python -m llmrec_core run, spec {spec.hash}"})
+
+    parts = split(dataset, spec.protocol.split)
+    cases = sample_cases(parts.test, spec.protocol.users, spec.protocol.seed)
+    candidates = candidate_sets(parts, cases, spec.protocol.candidates, spec.protocol.seed)
+
+    recommender = build(spec, dataset, settings, parent=context.parent_model)
+    context.measure(Measurement("load_s", time.perf_counter() - began, "s", protocol="run"))
+    trains = spec.recommender.adaptation != "none" and not spec.weights_from
+    before = _first_users(recommender, parts, cases, candidates, spec) if trains else None
+    _fit(recommender, parts, context, economics)
+    recommender.save(context.folder / "model")
+    reader = getattr(recommender, "inner", recommender)
+    if hasattr(reader, "ready"):
+        reader.ready(spec.precision)
+    if trains:
+        after = _first_users(recommender, parts, cases, candidates, spec)
+        context.document("training", _training(reader, before, after))
+
+    meter = CostMeter(recommender, [c.history for c in cases], candidates[:, :], spec.protocol.k)
+    peaks = measure_peaks()
+    with context.timing_window():
+        meter.run(1)
+    _quality(recommender, parts, cases, candidates, spec, context)
+    _showcase(recommender, dataset, cases, candidates, spec, context)
+    with context.timing_window():
+        meter.run(2)
+    context.measure(*meter.measurements(peaks, economics, counted_flops(recommender, meter.histories, candidates)))
+    for samples in meter.samples():
+        context.keep(samples)
+    context.document("windows", meter.windows())
+    history = float(np.mean([len(c.history) for c in cases]))
+    context.document("model", recommender.describe(history, candidates.shape[1]).notes | {"precision": spec.precision})
+
+
+def versions() -> dict[str, str]:
+    """Versions of this code and of what decides its numbers."""
+    names = ("torch", "transformers", "numpy", "pandas", "peft", "shap")
+    return {"llmrec": __version__, "python": platform.python_version()} | {name: version(name) for name in names}
+
+
+def _fit(recommender: Recommender, parts: Split, context: RunContext, economics: Economics) -> None:
+    import resource
+
+    start = time.perf_counter()
+    recommender.fit(parts, context)
+    reader = getattr(recommender, "inner", recommender)
+    result = getattr(reader, "result", None)
+    # a resumed run's training began in an earlier attempt: the loop adds up what all attempts spent
+    seconds = max(time.perf_counter() - start, result.seconds if result else 0.0)
+    rows = [Measurement("train_s", seconds, "s", protocol="run")]
+    if economics.usd_per_hour is None:
+        rows.append(Measurement("train_usd", None, "USD", protocol="run", reason=economics.price_source))
+    else:
+        rows.append(Measurement("train_usd", seconds / 3600 * economics.usd_per_hour, "USD", protocol="run"))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    context.measure(*rows, Measurement("train_peak_memory_bytes", float(peak), "B", protocol="run"))
+
+
+def _first_users(
+    recommender: Recommender, parts: Split, cases: Sequence[Case], candidates: np.ndarray, spec: RunSpec
+) -> dict[str, Any]:
+    k, few = spec.protocol.k, min(BEFORE_USERS, len(cases))
+    rows, samples = evaluate(recommender.score, parts, cases[:few], candidates[:few], spec.protocol.name, k, batch=8)
+    row = next(r for r in rows if r.name == f"ndcg@{k}" and r.slice == "all")
+    values = next(s.values for s in samples if s.name == f"ndcg@{k}")
+    return {f"ndcg@{k}": row.value, "low": row.low, "high": row.high, "users": few, "values": values}
+
+
+def _training(reader: Any, before: dict[str, Any] | None, after: dict[str, Any]) -> dict[str, Any]:
+    from llmrec_core.metrics.intervals import paired_difference
+
+    body: dict[str, Any] = {"before": before, "after": after, **dataclasses.asdict(reader.result)}
+    if before is not None:
+        difference = paired_difference(np.array(after.pop("values")), np.array(before.pop("values")))
+        body["difference"] = {"mean": difference.mean, "low": difference.low, "high": difference.high, "n": difference.n}
+    return body
+
+
+def _quality(
+    recommender: Recommender, parts: Split, cases: Sequence[Case], candidates: np.ndarray, spec: RunSpec, context: RunContext
+) -> None:
+    protocol = spec.protocol
+    plans: list[tuple[str, np.ndarray | str]] = [(protocol.name, candidates)]
+    if protocol.also_full and protocol.candidates != "full":
+        plans.append((f"{protocol.split}/full", "full"))
+    for name, offered in plans:
+        rows, samples = evaluate(
+            recommender.score, parts, cases, offered, name, protocol.k, seed=protocol.seed, batch=8,
+            progress=lambda done, total: context.progress("evaluate", done, total),
+        )  # fmt: skip
+        context.measure(*rows)
+        for kept in samples:
+            context.keep(kept)
+
+
+def _showcase(
+    recommender: Recommender, dataset: Dataset, cases: Sequence[Case], candidates: np.ndarray, spec: RunSpec, context: RunContext
+) -> None:
+    """Lists and reasons of a few users, kept in the record so that they can be read without the weights."""
+    from llmrec_core.explain.game import explain_item
+
+    titles, ids = dataset.items["title"].tolist(), dataset.items["item_id"].astype(str).tolist()
+    users = dataset.users["user_id"].astype(str).tolist()
+    shown: dict[str, Any] = {}
+    reasons: dict[str, Any] = {}
+    for number, (case, offered) in enumerate(zip(cases[:SHOWN_USERS], candidates, strict=False)):
+        scores = recommender.score([case.history], offered[None])[0]
+        best = np.argsort(-scores, kind="stable")[:LISTED]
+        withheld = int(case.relevant[0])
+        shown[users[case.user]] = {
+            "history": [titles[i] for i in case.history[-10:]],
+            "withheld": titles[withheld],
+            "items": [
+                {"item_id": ids[i], "title": titles[i], "score": float(s), "withheld": int(i) == withheld, "seen": False}
+                for i, s in zip(offered[best], scores[best], strict=True)
+            ],
+        }
+        if number < EXPLAINED_USERS and spec.recommender.family != "decoder":
+            explained = explain_item(_reader_score(recommender), case.history, int(offered[best[0]]), players=min(8, _read_items(spec)))
+            reasons[users[case.user]] = {
+                "item_id": ids[explained.item],
+                "title": titles[explained.item],
+                "base": explained.base,
+                "prediction": explained.prediction,
+                "players": [
+                    {"item_id": ids[i], "title": titles[i], "value": float(v)}
+                    for i, v in zip(explained.players, explained.values, strict=True)
+                ],
+            }
+    context.document("lists", {"protocol": spec.protocol.name, "users": shown})
+    context.document("explanations", reasons)
+
+
+def _read_items(spec: RunSpec) -> int:
+    return spec.recommender.history_items
+
+
+def _reader_score(recommender: Recommender) -> Any:
+    """What is explained: the score itself, for a cascade the reader's (its list position depends on other items)."""
+    return getattr(recommender, "inner", recommender).score
+
+
+def torch_threads() -> int:
+    """Threads for this machine's kernels: the physical cores, or what OMP_NUM_THREADS says."""
+    return int(os.environ.get("OMP_NUM_THREADS") or devices.describe().cores)

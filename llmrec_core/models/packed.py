@@ -1,0 +1,208 @@
+"""Read a history once, then any number of candidates against its keys and values.
+
+Scoring N candidates one pair at a time reads the history N times. Here history tokens never attend to a candidate
+(a causal decoder has that by nature; an encoder is trained that way), so their keys and values are the same for all
+candidates and are computed once. Every candidate block attends to the history and to itself; its positions follow
+the history. Attention of all candidates to the history is one matrix product with no expanded keys; the own block
+is a small batched product; one softmax runs over both. The same code trains and scores.
+
+Symbols: G histories (users), N candidates each, S history tokens, T candidate tokens, E width, H heads, K kv heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from llmrec_core.models.architectures import Block, Rotary, Stack
+
+
+@dataclass
+class History:
+    """Keys and values of G histories in every layer; what is kept between requests of one user."""
+
+    keys: list[Tensor]  # per layer (G, K, S, D)
+    values: list[Tensor]
+    lengths: Tensor  # (G,)
+    mask: Tensor | None  # (G, S), True at real tokens; None when nothing is padded
+
+    @property
+    def bytes(self) -> int:
+        return sum(t.numel() * t.element_size() for t in (*self.keys, *self.values))
+
+
+def compact(tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Move padding, wherever it stands, to the right end and cut what no row needs.
+
+    Args:
+        tokens, mask: (G, S), mask True at real tokens.
+    """
+    order = torch.argsort(mask.to(torch.int8), dim=-1, descending=True, stable=True)
+    width = max(int(mask.sum(-1).max()), 1)
+    return tokens.gather(-1, order)[..., :width], mask.gather(-1, order)[..., :width]
+
+
+def read_history(stack: Stack, tokens: Tensor, mask: Tensor, *, checkpointing: bool = False) -> History:
+    """Keys and values of histories (G, S), right-padded (see `compact`)."""
+    positions = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
+    padded = None if bool(mask.all()) else mask
+    x, rotary = stack.embed(tokens, positions, segment=0)
+    attention_mask = padded[:, None, None, :] if padded is not None and not stack.causal else None
+    keys, values = [], []
+    for number, block in enumerate(stack.blocks):
+        k, v = block.keys_values(x, rotary)
+        keys.append(k)
+        values.append(v)
+        if number == len(stack.blocks) - 1:
+            break  # nobody reads the history's last output, only its keys and values
+        x = _run(_history_layer, checkpointing, block, stack, x, rotary, k, v, attention_mask)
+    return History(keys, values, mask.sum(-1), padded)
+
+
+def _history_layer(
+    block: Block, stack: Stack, x: Tensor, rotary: Rotary, k: Tensor, v: Tensor, mask: Tensor | None
+) -> Tensor:
+    attended = F.scaled_dot_product_attention(
+        block.queries(x, rotary), k, v, attn_mask=mask, is_causal=stack.causal, scale=block.scale,
+        dropout_p=stack.attention_dropout, enable_gqa=block.kv_heads != block.heads,
+    )  # fmt: skip
+    return block.close(x, attended.transpose(1, 2).flatten(2))
+
+
+def read_candidates(
+    stack: Stack,
+    history: History,
+    tokens: Tensor,
+    mask: Tensor,
+    *,
+    read_at: Tensor | None = None,
+    checkpointing: bool = False,
+) -> Tensor:
+    """Final hidden states of candidates that follow their history.
+
+    Args:
+        tokens, mask: (G, N, T), right-padded; mask True at real tokens.
+        read_at: (G, N) index of the only token whose state is wanted; the last layer then computes that row alone.
+
+    Returns:
+        (G, N, E) when `read_at` is given, else (G, N, T, E).
+    """
+    groups, count, width = tokens.shape
+    device = tokens.device
+    positions = history.lengths[:, None, None] + torch.arange(width, device=device)
+    flat_positions = positions.expand(groups, count, width).reshape(groups, count * width)
+    x, rotary = stack.embed(tokens.reshape(groups, count * width), flat_positions, segment=1)
+    own = mask[:, :, None, :]  # (G, N, 1, T): which own tokens may be looked at
+    if stack.causal:
+        own = own & torch.ones(width, width, dtype=torch.bool, device=device).tril()
+    elif bool(mask.all()):
+        own = None
+    for number, block in enumerate(stack.blocks):
+        last = read_at is not None and number == len(stack.blocks) - 1
+        x = _run(
+            _candidate_layer, checkpointing, block, stack, x, rotary, history.keys[number], history.values[number],
+            history.mask, own, count, read_at if last else None,
+        )  # fmt: skip
+    x = stack.final(x)
+    return x if read_at is not None else x.unflatten(1, (count, width))
+
+
+def _candidate_layer(
+    block: Block,
+    stack: Stack,
+    x: Tensor,
+    rotary: Rotary,
+    past_k: Tensor,
+    past_v: Tensor,
+    past_mask: Tensor | None,
+    own: Tensor | None,
+    count: int,
+    read_at: Tensor | None,
+) -> Tensor:
+    width = x.shape[1] // count
+    k, v = block.keys_values(x, rotary)
+    rows = width
+    if read_at is not None:
+        flat = read_at + torch.arange(count, device=x.device) * width  # (G, N) rows of the flattened tokens
+        x = x.gather(1, flat[..., None].expand(-1, -1, x.shape[-1]))
+        if rotary is not None:
+            rotary = tuple(t.gather(1, flat[..., None].expand(-1, -1, t.shape[-1])) for t in rotary)  # type: ignore[assignment]
+        if own is not None:
+            own = own.expand(-1, -1, width, -1).gather(2, read_at[..., None, None].expand(-1, -1, 1, width))
+        rows = 1
+    q = block.queries(x, rotary)
+    return block.close(x, attend(q, k, v, past_k, past_v, past_mask, own, block.scale, count, rows, stack.attention_dropout))
+
+
+def attend(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    past_k: Tensor,
+    past_v: Tensor,
+    past_mask: Tensor | None,
+    own: Tensor | None,
+    scale: float,
+    count: int,
+    rows: int,
+    dropout: float = 0.0,
+) -> Tensor:
+    """Attention of candidate queries over the shared history and their own block.
+
+    Args:
+        q: (G, H, N*rows, D); k, v: (G, K, N*T, D) of the candidates; past_k, past_v: (G, K, S, D).
+        past_mask: (G, S) or None. own: (G, N, rows or 1, T) or None, True where a token may be looked at.
+
+    Returns:
+        (G, N*rows, H*D).
+    """
+    groups, heads, _, depth = q.shape
+    kv, past = past_k.shape[1], past_k.shape[2]
+    shared = heads // kv  # query heads on one key head: they become further rows, keys are never expanded
+    q = (q * scale).view(groups, kv, shared, count, rows, depth)
+    k, v = (t.unflatten(2, (count, -1)) for t in (k, v))  # (G, K, N, T, D)
+    width = k.shape[3]
+    q_rows = q.transpose(2, 3).reshape(groups, kv, count, shared * rows, depth)  # (G, K, N, shared*rows, D)
+    far = q_rows.flatten(2, 3) @ past_k.transpose(-1, -2)  # (G, K, N*shared*rows, S)
+    near = q_rows @ k.transpose(-1, -2)  # (G, K, N, shared*rows, T)
+    if past_mask is not None:
+        far = far.masked_fill(~past_mask[:, None, None, :], float("-inf"))
+    if own is not None:
+        own = own.expand(-1, -1, rows, -1)[:, None, :, None].expand(-1, -1, -1, shared, -1, -1)
+        near = near.masked_fill(~own.reshape(groups, 1, count, shared * rows, width), float("-inf"))
+    weights = torch.cat((far.unflatten(2, (count, shared * rows)), near), dim=-1).softmax(dim=-1)
+    if dropout:
+        weights = F.dropout(weights, dropout)
+    far, near = weights.split((past, width), dim=-1)
+    out = (far.flatten(2, 3) @ past_v).unflatten(2, (count, shared * rows)) + near @ v
+    out = out.unflatten(3, (shared, rows))  # (G, K, N, shared, rows, D)
+    return out.permute(0, 2, 4, 1, 3, 5).reshape(groups, count * rows, heads * depth)
+
+
+def read_whole(stack: Stack, tokens: Tensor, mask: Tensor, segments: Tensor) -> Tensor:
+    """Final hidden states (B, T, E) of ordinary sequences (B, T), right-padded: the reference path, mode `full`.
+
+    `segments` (B, T) is 1 where the candidate stands (BERT's token types), ignored by other architectures.
+    """
+    positions = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
+    if stack.config.model_type == "bert":
+        x = stack.base.embeddings(input_ids=tokens, position_ids=positions, token_type_ids=segments)
+        rotary: Rotary = None
+    else:
+        x, rotary = stack.embed(tokens, positions, segment=0)
+    attention_mask = None if stack.causal or bool(mask.all()) else mask[:, None, None, :]
+    for block in stack.blocks:
+        k, v = block.keys_values(x, rotary)
+        x = _history_layer(block, stack, x, rotary, k, v, attention_mask)
+    return stack.final(x)
+
+
+def _run(function: Callable[..., Tensor], checkpointing: bool, *arguments: object) -> Tensor:
+    if checkpointing and torch.is_grad_enabled():
+        return checkpoint(function, *arguments, use_reentrant=False)  # type: ignore[no-any-return]
+    return function(*arguments)

@@ -1,0 +1,129 @@
+"""Backbone + head + prompt layout: the module that training and scoring share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from llmrec_core.errors import UnsupportedError
+from llmrec_core.models.backbones import Backbone
+from llmrec_core.models.heads import build_head
+from llmrec_core.models.packed import History, read_candidates, read_history, read_whole
+from llmrec_core.models.prompts import PromptLayout, pad
+
+
+class ScorerModel(nn.Module):
+    """Scores (history, candidate) pairs, history once (`shared`) or each pair alone (`full`)."""
+
+    def __init__(self, backbone: Backbone, layout: PromptLayout, *, head: str, history_attention: str = "shared") -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.layout = layout
+        self.history_attention = history_attention
+        self.language_model = backbone.module
+        self.head_kind = head
+        self.head = build_head(head, backbone.stack, backbone.tokenizer)
+        self.checkpointing = False
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.language_model.parameters()).device
+
+    def tensors(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """Right-padded token ids and mask on the model's device."""
+        tokens, mask = (torch.from_numpy(a) for a in pad(rows))
+        if self.device.type == "cuda":
+            tokens, mask = (t.pin_memory().to(self.device, non_blocking=True) for t in (tokens, mask))
+        return tokens, mask
+
+    def read_history(self, histories: Sequence[Sequence[int]]) -> History:
+        """Keys and values of histories given as token ids."""
+        tokens, mask = self.tensors(histories)
+        return read_history(self.backbone.stack, tokens, mask, checkpointing=self.checkpointing)
+
+    def score_candidates(self, history: History, tokens: Tensor, mask: Tensor) -> Tensor:
+        """Scores (G, N) of candidates (G, N, T) after their histories."""
+        stack = self.backbone.stack
+        if self.head.all_tokens:
+            return self.head(read_candidates(stack, history, tokens, mask, checkpointing=self.checkpointing), mask)
+        read_at = mask.sum(-1) - 1 if stack.causal else torch.zeros(tokens.shape[:2], dtype=torch.long, device=tokens.device)
+        return self.head(read_candidates(stack, history, tokens, mask, read_at=read_at, checkpointing=self.checkpointing))
+
+    def score_items(self, history: History, items: np.ndarray) -> Tensor:
+        """Scores (G, N) of item codes (G, N)."""
+        groups, count = items.shape
+        tokens, mask = self.tensors([self.layout.candidates[item] for item in items.ravel()])
+        return self.score_candidates(history, tokens.view(groups, count, -1), mask.view(groups, count, -1))
+
+    def score_pairs(self, histories: Sequence[Sequence[int]], candidates: Sequence[Sequence[int]]) -> Tensor:
+        """Scores (B,) of pairs of token ids, each read alone as one ordinary sequence.
+
+        For an encoder the history then sees the candidate, so this is another model than `shared`, trained its own way.
+        """
+        stack = self.backbone.stack
+        tokens, mask = self.tensors([[*h, *c] for h, c in zip(histories, candidates, strict=True)])
+        starts = torch.tensor([len(h) for h in histories], device=self.device)
+        places = torch.arange(tokens.shape[1], device=self.device)
+        own = (places >= starts[:, None]) & mask
+        x = read_whole(stack, tokens, mask, own.long())
+        if self.head.all_tokens:
+            return self.head(x, own)
+        read_at = mask.sum(-1) - 1 if stack.causal else torch.zeros_like(starts)
+        return self.head(x[torch.arange(len(x), device=self.device), read_at])
+
+    def forward(self, histories: Sequence[Sequence[int]], items: np.ndarray) -> Tensor:
+        """Training scores (G, N) of histories (token ids) and item codes (G, N)."""
+        if self.history_attention == "full":
+            candidates = [self.layout.candidates[item] for item in items.ravel()]
+            repeated = [h for h in histories for _ in range(items.shape[1])]
+            return self.score_pairs(repeated, candidates).view(items.shape)
+        return self.score_items(self.read_history(histories), items)
+
+
+def set_trainable(model: ScorerModel, adaptation: str, *, freeze_layers: int = 0, rank: int = 8, alpha: float = 16.0) -> None:
+    """Choose what training may change: `none`, `head`, `lora` (arXiv:2106.09685, through peft) or `full`.
+
+    Raises:
+        UnsupportedError: when nothing would be left to train.
+    """
+    stack = model.backbone.stack
+    for parameter in model.language_model.parameters():
+        parameter.requires_grad_(adaptation == "full")
+    for parameter in model.head.parameters():
+        parameter.requires_grad_(adaptation != "none")
+    if adaptation == "full" and freeze_layers:
+        for name, parameter in stack.base.named_parameters():
+            if _below(name, freeze_layers):
+                parameter.requires_grad_(False)
+    if adaptation == "lora":
+        from peft import LoraConfig, inject_adapter_in_model
+
+        targets = {
+            "bert": ["query", "key", "value"], "gpt2": ["c_attn"], "gpt_neox": ["query_key_value"],
+        }.get(stack.config.model_type, ["q_proj", "k_proj", "v_proj", "o_proj"])  # fmt: skip
+        inject_adapter_in_model(
+            LoraConfig(r=rank, lora_alpha=alpha, target_modules=targets, fan_in_fan_out=stack.config.model_type == "gpt2"),
+            model.language_model,
+        )
+    if adaptation != "none" and not any(p.requires_grad for p in model.parameters()):
+        raise UnsupportedError(f"adaptation {adaptation!r} with head {model.head_kind!r} leaves no weight to train")
+
+
+def merge_lora(model: ScorerModel) -> None:
+    """Fold LoRA weights into the linears they sit on; scores stay equal to rounding, the extra products go."""
+    from peft.tuners.lora import LoraLayer
+
+    for parent in list(model.language_model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, LoraLayer):
+                child.merge()
+                setattr(parent, name, child.get_base_layer())
+
+
+def _below(name: str, layers: int) -> bool:
+    parts = name.split(".")
+    numbers = [int(part) for part in parts if part.isdigit()]
+    return numbers[0] < layers if numbers else "emb" in name or name.startswith(("wte", "wpe"))

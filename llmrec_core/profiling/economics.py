@@ -1,0 +1,49 @@
+"""From requests per second to dollars and grams of CO2e. No torch."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from llmrec_core.profiling.device import Device
+
+ASSETS = Path(__file__).resolve().parents[2] / "assets"
+
+
+@dataclass(frozen=True)
+class Economics:
+    """Price, utilisation and grid of one machine, each with source and date."""
+
+    usd_per_hour: float | None
+    price_source: str
+    price_date: str
+    utilisation: float
+    grid_g_per_kwh: float
+    grid_source: str
+    grid_date: str
+    requests_per_month: float
+
+    def usd_per_million(self, requests_per_s: float) -> float | None:
+        """Dollars for a million requests: hourly price ÷ (requests per hour × utilisation) × 10⁶."""
+        if self.usd_per_hour is None:
+            return None
+        return self.usd_per_hour / (requests_per_s * 3600 * self.utilisation) * 1e6
+
+    def gco2e_per_million(self, energy_per_request_j: float) -> float:
+        """Grams of CO2e for the electricity of a million requests; idle power is not in it."""
+        return energy_per_request_j / 3.6e6 * 1e6 * self.grid_g_per_kwh
+
+
+def economics_of(device: Device) -> Economics:
+    """The defaults of `assets/economics.toml` for this machine; a GPU's price comes from the price list by name."""
+    table = tomllib.loads((ASSETS / "economics.toml").read_text(encoding="utf-8"))
+    cpu, grid = table["cpu"], table["grid"]
+    if device.gpus:
+        price, source, date = None, f"no price for {device.gpus[0].name}; type one in", ""
+    else:
+        price, source, date = cpu["usd_per_vcpu_hour"] * device.threads, cpu["price_source"], cpu["price_date"]
+    return Economics(
+        price, source, date, table["utilisation"], grid["g_co2e_per_kwh"], grid["source"], grid["date"],
+        table["traffic"]["requests_per_month"],
+    )  # fmt: skip

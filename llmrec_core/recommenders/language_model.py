@@ -1,0 +1,198 @@
+"""Cross-encoders (BERT-type) and decoders (GPT-type) as recommenders: fine-tuned, packed, saved without pickles."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from llmrec_core.data.text import item_texts
+from llmrec_core.errors import CheckpointError
+from llmrec_core.experiments.spec import RunSpec, run_from_dict
+from llmrec_core.models.backbones import load_backbone, set_dropout
+from llmrec_core.models.precision import apply_precision
+from llmrec_core.models.prompts import PromptLayout
+from llmrec_core.models.scorer_model import ScorerModel, merge_lora, set_trainable
+from llmrec_core.profiling import counts
+from llmrec_core.scoring.scorer import Scorer
+from llmrec_core.training.checkpoints import read_folder, write_folder
+from llmrec_core.training.loop import train
+from llmrec_core.training.objectives import OBJECTIVES
+from llmrec_core.training.sampling import GroupSampler
+from llmrec_core.training.validation import validator
+from llmrec_core.types import Description
+
+if TYPE_CHECKING:
+    from llmrec_core.data.dataset import Dataset
+    from llmrec_core.data.splits import Split
+    from llmrec_core.experiments.context import RunContext
+    from llmrec_core.settings import Settings
+
+SEEDED_HEAD = 7
+"""Added to the run's seed for the head's first weights."""
+FEW = 4
+"""Up to so many candidates a history, several histories share a pass."""
+
+
+class LanguageModelRecommender:
+    """A backbone with a head that reads a history and a candidate together."""
+
+    def __init__(self, spec: RunSpec, dataset: Dataset, settings: Settings) -> None:
+        self.spec, self.dataset, self.settings = spec, dataset, settings
+        chosen = spec.recommender
+        backbone = load_backbone(chosen.backbone, settings, depth=chosen.depth)
+        layout = PromptLayout(
+            backbone.tokenizer,
+            decoder=backbone.decoder,
+            history_texts=item_texts(dataset, genres=False),
+            candidate_texts=item_texts(dataset, genres=not backbone.decoder),
+            history_items=chosen.history_items,
+            max_tokens=backbone.stack.max_tokens,
+        )
+        torch.manual_seed(spec.seed + SEEDED_HEAD)
+        self.model = ScorerModel(backbone, layout, head=chosen.head, history_attention=chosen.history_attention)
+        self.parameters = sum(p.numel() for p in self.model.parameters())
+        self.trainable = 0
+        self._use(Scorer(self.model))
+
+    def _use(self, scorer: Scorer) -> None:
+        self.scorer = scorer
+
+    @property
+    def trained(self) -> bool:
+        return self.spec.recommender.adaptation != "none"
+
+    def fit(self, split: Split, context: RunContext) -> None:
+        chosen, training = self.spec.recommender, self.spec.training
+        if not self.trained:
+            return
+        self._adapt()
+        set_dropout(self.model.backbone.stack, training.dropout)
+        self.model.checkpointing = training.activation_checkpointing
+        sampler = GroupSampler(
+            split,
+            history_items=chosen.history_items,
+            negatives=training.negatives,
+            seed=self.spec.seed,
+            popular=training.negative_sampling == "popular",
+        )
+        objective = OBJECTIVES[training.objective]
+
+        def loss_at(micro_step: int) -> torch.Tensor:
+            histories, items = sampler.batch(micro_step, training.batch_histories)
+            return objective(self.model([self.model.layout.history(h) for h in histories], items).float())
+
+        def score(histories: Sequence[np.ndarray], candidates: np.ndarray) -> np.ndarray:
+            self.scorer.weights_changed()
+            return self.score(histories, candidates)
+
+        self.result = train(
+            self.model, loss_at, training, context, seed=self.spec.seed, validate=validator(split, score, self.spec)
+        )
+        self.model.checkpointing = False
+        self.scorer.weights_changed()
+
+    def _adapt(self) -> None:
+        chosen = self.spec.recommender
+        set_trainable(
+            self.model, chosen.adaptation, freeze_layers=chosen.freeze_layers, rank=chosen.lora_rank, alpha=chosen.lora_alpha
+        )
+        self.trainable = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+
+    def score(self, histories: Sequence[np.ndarray], candidates: np.ndarray) -> np.ndarray:
+        """As `Recommender.score`; candidate -1 is padding and scores -inf."""
+        if candidates.shape[1] <= FEW and len(histories) > 1 and (candidates >= 0).all():
+            prompts = [self.model.layout.history([int(i) for i in history]) for history in histories]
+            return self.scorer.score_batch(prompts, candidates.astype(np.int64))
+        scores = np.full(candidates.shape, -np.inf, dtype=np.float32)
+        for row, (history, items) in enumerate(zip(histories, candidates, strict=True)):
+            real = items >= 0
+            scores[row, real] = self.scorer.scores([int(i) for i in history], items[real].astype(np.int64))
+        return scores
+
+    def ready(self, precision: str = "fp32") -> None:
+        """Make the model fit for serving: adapters merged, weights in `precision`."""
+        if self.spec.recommender.adaptation == "lora":
+            merge_lora(self.model)
+        apply_precision(self.model, precision)
+        self.scorer.weights_changed()
+
+    def save(self, folder: Path) -> None:
+        """Trained weights alone (all of them for full fine-tuning, adapters and head for LoRA) and the spec."""
+        weights = {name: p for name, p in self.model.named_parameters() if p.requires_grad} if self.trained else {}
+        state = {"spec": self.spec.to_dict(), "dataset": self.dataset.name, "content_hash": self.dataset.content_hash}
+        write_folder(folder, {"weights": weights} if weights else {}, state)
+
+    @classmethod
+    def load(cls, folder: Path, dataset: Dataset, settings: Settings | None = None) -> LanguageModelRecommender:
+        """The recommender saved in `folder`.
+
+        Raises:
+            CheckpointError: when the folder is damaged or was trained on another catalogue.
+        """
+        from llmrec_core.settings import load_settings
+
+        tensors, state = read_folder(folder)
+        if state["content_hash"] != dataset.content_hash:
+            raise CheckpointError(
+                f"{folder} was trained on {state['dataset']} with hash {state['content_hash'][:12]}, this data has "
+                f"{dataset.content_hash[:12]}; load it with its own data version"
+            )
+        made = cls(run_from_dict(state["spec"]), dataset, settings or load_settings())
+        if made.trained:
+            made._adapt()
+            named = dict(made.model.named_parameters())
+            with torch.no_grad():
+                for name, value in tensors["weights"].items():
+                    named[name].copy_(value)
+            for parameter in named.values():
+                parameter.requires_grad_(False)
+        return made
+
+    @classmethod
+    def open(cls, folder: Path, settings: Settings) -> LanguageModelRecommender:
+        """As `load`, with the data set found by the name stored in the folder."""
+        from llmrec_core.data.dataset import load_dataset
+
+        _, state = read_folder(folder)
+        made = cls.load(folder, load_dataset(state["dataset"], settings), settings)
+        made.ready(made.spec.precision)
+        return made
+
+    def describe(self, history_items: float, candidates: int) -> Description:
+        stack, layout = self.model.backbone.stack, self.model.layout
+        shape = counts.shape_of(stack.config)
+        shape = dataclasses.replace(shape, layers=len(stack.blocks))
+        piece = float(np.mean([len(p) for p in layout.pieces]))
+        history_tokens = len(layout.opening) + len(layout.closing) + piece * min(history_items, layout.history_items)
+        candidate_tokens = float(layout.candidate_lengths.mean())
+        if self.model.history_attention == "full":
+            flops = counts.full_flops(shape, history_tokens, candidates, candidate_tokens)
+        else:
+            one_row = not self.model.head.all_tokens
+            flops = counts.shared_flops(shape, history_tokens, candidates, candidate_tokens, one_row=one_row)
+        notes: dict[str, Any] = {
+            "backbone": self.model.backbone.provenance,
+            "layers": len(stack.blocks),
+            "history_tokens": round(history_tokens, 1),
+            "candidate_tokens": round(candidate_tokens, 1),
+        }
+        return Description(self.parameters, self.trainable, weight_bytes(self.model), flops, notes)
+
+
+def weight_bytes(module: torch.nn.Module) -> int:
+    """Bytes of all weights as held in memory, shared ones once, packed integer weights included."""
+    seen: dict[int, int] = {}
+    for tensor in (*module.parameters(), *module.buffers()):
+        seen[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
+    for part in module.modules():
+        packed = getattr(part, "_packed_params", None)
+        if packed is not None and hasattr(part, "weight") and callable(part.weight):
+            weight = part.weight()
+            bias = part.bias()
+            seen[id(part)] = weight.numel() + 4 * weight.shape[0] * 2 + (4 * bias.numel() if bias is not None else 0)
+    return sum(seen.values())
