@@ -1,0 +1,1 @@
+"""Migrations of the ledger, shipped with the package and run by `Store.open`."""
