@@ -27,7 +27,7 @@ class Recommender(Protocol):
 
         Args:
             histories: one array of item codes a user, oldest first; may be empty.
-            candidates: item codes, shape (batch, candidates).
+            candidates: item codes, shape (batch, candidates); -1 is padding and scores -inf.
 
         Returns:
             float32, shape (batch, candidates).

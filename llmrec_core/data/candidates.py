@@ -1,0 +1,82 @@
+"""Which items a recommender is asked to order for each case. The set decides the number: it is part of every protocol.
+
+| kind | candidates |
+|---|---|
+| full | every item that is not in the history |
+| 100-uniform | the withheld item and 99 drawn uniformly from items the user never touched |
+| 100-popular | likewise, drawn by popularity in training |
+
+The draw of a user depends on (seed, user) alone: not on which other users are asked, nor on their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from llmrec_core.data.splits import Case, Split
+from llmrec_core.errors import UsageError
+
+MAX_RELEVANT = 10  # relevant items put among N sampled candidates, the earliest ones
+PADDING = -1
+
+
+def sample_cases(cases: Sequence[Case], users: int, seed: int) -> list[Case]:
+    """`users` of the cases, the same for every run with this seed, in the order of user codes; 0 = all."""
+    ordered = sorted(cases, key=lambda case: case.user)
+    if not users or users >= len(ordered):
+        return ordered
+    # A user's rank in the draw is its own random key, so leaving out one user does not redraw the others.
+    keys = np.array([np.random.default_rng((seed, case.user)).random() for case in ordered])
+    return [ordered[position] for position in np.sort(np.argsort(keys, kind="stable")[:users])]
+
+
+def candidate_sets(split: Split, cases: Sequence[Case], kind: str, seed: int) -> np.ndarray:
+    """Item codes, int64, shape (cases, N); relevant items first, -1 pads rows that are shorter.
+
+    Args:
+        kind: `full`, `N-uniform` or `N-popular`.
+
+    Raises:
+        UsageError: for another kind.
+    """
+    if kind == "full":
+        return _stack([_full(split, case) for case in cases])
+    count, _, how = kind.partition("-")
+    if not count.isdigit() or int(count) < 2 or how not in ("uniform", "popular"):
+        raise UsageError(f"unknown candidate set {kind!r}; expected full, or e.g. 100-uniform or 100-popular")
+    weights = split.item_counts if how == "popular" else None
+    return _stack([_sampled(split, case, int(count), weights, seed) for case in cases])
+
+
+def _full(split: Split, case: Case) -> np.ndarray:
+    relevant = np.setdiff1d(case.relevant, case.history)
+    free = np.ones(split.dataset.n_items, dtype=bool)
+    free[case.history] = False
+    free[relevant] = False
+    return np.concatenate([relevant, np.flatnonzero(free)])
+
+
+def _sampled(split: Split, case: Case, count: int, weights: np.ndarray | None, seed: int) -> np.ndarray:
+    relevant = case.relevant[~np.isin(case.relevant, case.history)][: min(MAX_RELEVANT, count - 1)]
+    rng = np.random.default_rng((seed, case.user, 0 if weights is None else 1))
+    free = np.ones(split.dataset.n_items, dtype=bool)
+    free[split.sequences[case.user]] = False
+    if weights is not None:
+        free &= weights > 0
+    pool = np.flatnonzero(free)
+    wanted = min(count - len(relevant), len(pool))
+    if weights is None:
+        drawn = rng.choice(pool, wanted, replace=False)
+    else:
+        # Exponential races: the `wanted` smallest E/w are a draw without replacement with probability ∝ w.
+        drawn = pool[np.argsort(rng.exponential(size=len(pool)) / weights[pool], kind="stable")[:wanted]]
+    return np.concatenate([relevant, drawn])
+
+
+def _stack(rows: list[np.ndarray]) -> np.ndarray:
+    stacked = np.full((len(rows), max(map(len, rows), default=0)), PADDING, dtype=np.int64)
+    for target, row in zip(stacked, rows, strict=True):
+        target[: len(row)] = row
+    return stacked

@@ -1,0 +1,205 @@
+"""A data set as every part sees it: interactions with contiguous codes, items with titles, users with attributes."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from llmrec_core.data.text import clean_title, fold
+from llmrec_core.errors import DataError, UsageError
+from llmrec_core.settings import Settings
+from llmrec_core.types import Columns
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Tables of one version of a data set; two with equal `content_hash` give equal results."""
+
+    name: str
+    interactions: pd.DataFrame
+    """user, item (int32 codes), rating (float32, 1.0 when implicit), timestamp (float64, seconds; NaN when unknown), in
+    file order."""
+    items: pd.DataFrame
+    """Index = item code; item_id, title, genres ("Action|Sci-Fi"), year (Int32, may be missing), all other columns as
+    imported."""
+    users: pd.DataFrame
+    """Index = user code; user_id, then attributes."""
+    content_hash: str
+    title: str
+    source: str
+    order: str = "time"
+    """What orders a user's items: `time` (ties in file order), `file` (the rows are in order), `none` (drawn by seed)."""
+    extras: dict[str, pd.DataFrame] = field(default_factory=dict)
+    """Other tables: `edges` (user, friend), `pairs` (labelled prompts), `lists` (given candidates), `tags`."""
+
+    @property
+    def n_users(self) -> int:
+        return len(self.users)
+
+    @property
+    def n_items(self) -> int:
+        return len(self.items)
+
+    @property
+    def implicit(self) -> bool:
+        """Whether all ratings are equal, so that an interaction is all that is known."""
+        return self.interactions[Columns.RATING].nunique() <= 1
+
+    def item_code(self, item_id: str) -> int:
+        """Code of an item id as in the file.
+
+        Raises:
+            UsageError: naming the nearest ids.
+        """
+        return self._code(self._item_codes, item_id, "item")
+
+    def user_code(self, user_id: str) -> int:
+        """Code of a user id as in the file.
+
+        Raises:
+            UsageError: naming the nearest ids.
+        """
+        return self._code(self._user_codes, user_id, "user")
+
+    def find_titles(self, text: str, limit: int = 10) -> list[int]:
+        """Items whose title matches `text`, best first: equal, equal without the year, begins with, contains, similar.
+
+        Accents, case, punctuation and the position of an article do not matter.
+        """
+        wanted = fold(clean_title(text))
+        if not wanted:
+            return []
+        titles = self._folded_titles
+        tests = (
+            lambda title: title == wanted,
+            lambda title: title.startswith(wanted) and title[len(wanted) :].strip().isdigit(),
+            lambda title: title.startswith(wanted),
+            lambda title: wanted in title,
+        )
+        found = list(dict.fromkeys(code for test in tests for code, title in enumerate(titles) if test(title)))
+        if not found:
+            near = set(get_close_matches(wanted, set(titles), n=limit, cutoff=0.75))
+            found = [code for code, title in enumerate(titles) if title in near]
+        return found[:limit]
+
+    def _code(self, codes: dict[str, int], wanted: str, what: str) -> int:
+        code = codes.get(str(wanted))
+        if code is None:
+            near = get_close_matches(str(wanted), codes, n=3, cutoff=0.5)
+            hint = f"; nearest: {', '.join(near)}" if near else f"; ids look like {', '.join(list(codes)[:3])}"
+            raise UsageError(f"{self.name} has no {what} {wanted!r}{hint}")
+        return code
+
+    @cached_property
+    def _item_codes(self) -> dict[str, int]:
+        return {item: code for code, item in enumerate(self.items[Columns.ITEM_ID])}
+
+    @cached_property
+    def _user_codes(self) -> dict[str, int]:
+        return {user: code for code, user in enumerate(self.users[Columns.USER_ID])}
+
+    @cached_property
+    def _folded_titles(self) -> list[str]:
+        return [fold(title) for title in self.items[Columns.TITLE]]
+
+
+def build_dataset(
+    name: str,
+    interactions: pd.DataFrame,
+    items: pd.DataFrame | None = None,
+    users: pd.DataFrame | None = None,
+    *,
+    title: str = "",
+    source: str = "",
+    order: str = "time",
+    extras: dict[str, pd.DataFrame] | None = None,
+    titles_are_clean: bool = False,
+) -> Dataset:
+    """A data set from tables with ids as strings.
+
+    Codes follow the item and user tables, then first appearance. Ids that occur only in interactions get a row without
+    title or attributes.
+
+    Args:
+        interactions: user_id, item_id, and optionally rating and timestamp (seconds).
+        items: item_id, and optionally title, genres, year and more.
+        users: user_id and attributes.
+
+    Raises:
+        DataError: when there is no interaction.
+    """
+    if not len(interactions):
+        raise DataError(f"data set {name!r} has no interactions; expected at least one row with a user and an item")
+    user_codes, users = _codes(interactions[Columns.USER_ID], users, Columns.USER_ID)
+    item_codes, items = _codes(interactions[Columns.ITEM_ID], items, Columns.ITEM_ID)
+    table = pd.DataFrame({Columns.USER: user_codes, Columns.ITEM: item_codes})
+    rating = interactions[Columns.RATING].to_numpy(np.float32) if Columns.RATING in interactions else 1.0
+    time = interactions[Columns.TIME].to_numpy(np.float64) if Columns.TIME in interactions else np.nan
+    table[Columns.RATING] = np.asarray(np.broadcast_to(rating, len(table)), dtype=np.float32)
+    table[Columns.TIME] = np.asarray(np.broadcast_to(time, len(table)), dtype=np.float64)
+    items = _complete_items(items, titles_are_clean)
+    extras = extras or {}
+    return Dataset(
+        name, table, items, users, _content_hash(table, items, users, extras), title or name, source, order, extras
+    )
+
+
+def load_dataset(name: str, settings: Settings) -> Dataset:
+    """The data set `name` (`name@2` for its second version): ml-100k, or one that was imported.
+
+    Raises:
+        UsageError: for a name that is neither.
+        DataError: for a stored data set that is damaged.
+    """
+    if name == "ml-100k":
+        from llmrec_core.data.movielens import load_ml_100k
+
+        return load_ml_100k(settings)
+    from llmrec_core.data.store import load
+
+    return load(name, settings)
+
+
+def _codes(ids: pd.Series, table: pd.DataFrame | None, column: str) -> tuple[np.ndarray, pd.DataFrame]:
+    """int32 codes of `ids`, and the table extended to all of them with the code as index."""
+    codes, unique = pd.factorize(ids, sort=False)
+    if table is None:
+        full = pd.DataFrame({column: unique})
+        return codes.astype(np.int32), full
+    table = table.drop_duplicates(column).reset_index(drop=True)
+    known = pd.Index(table[column])
+    missing = unique[~pd.Index(unique).isin(known)]
+    full = pd.concat([table, pd.DataFrame({column: missing})], ignore_index=True) if len(missing) else table
+    to_code = pd.Index(full[column]).get_indexer(unique)
+    return to_code[codes].astype(np.int32), full
+
+
+def _complete_items(items: pd.DataFrame, titles_are_clean: bool) -> pd.DataFrame:
+    items = items.copy()
+    for column in (Columns.TITLE, Columns.GENRES):
+        values = items[column].fillna("").astype(str) if column in items else pd.Series("", index=items.index)
+        items[column] = values.astype(object)
+    if not titles_are_clean:
+        items[Columns.TITLE] = pd.Series([clean_title(t) for t in items[Columns.TITLE]], items.index, dtype=object)
+    year = items[Columns.YEAR] if Columns.YEAR in items else pd.Series(pd.NA, index=items.index)
+    items[Columns.YEAR] = pd.to_numeric(year, errors="coerce").astype("Int32")
+    first = [Columns.ITEM_ID, Columns.TITLE, Columns.GENRES, Columns.YEAR]
+    return items[first + [column for column in items.columns if column not in first]]
+
+
+def _content_hash(
+    table: pd.DataFrame, items: pd.DataFrame, users: pd.DataFrame, extras: dict[str, pd.DataFrame]
+) -> str:
+    digest = hashlib.sha256()
+    for column in (Columns.USER, Columns.ITEM, Columns.RATING, Columns.TIME):
+        digest.update(np.ascontiguousarray(table[column].to_numpy()).tobytes())
+    for frame in (items, users, *(extras[key] for key in sorted(extras))):
+        for column in frame.columns:
+            digest.update(f"\x1e{column}\x1f".encode())
+            digest.update("\x1f".join("" if v is None or v is pd.NA else str(v) for v in frame[column]).encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,98 @@
+"""From a run spec to a recommender. Neural families are imported only when they are asked for."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from llmrec_core.errors import UsageError
+from llmrec_core.recommenders.base import Recommender
+from llmrec_core.settings import Settings
+
+if TYPE_CHECKING:
+    from llmrec_core.data.dataset import Dataset
+    from llmrec_core.experiments.spec import RunSpec
+
+CLASSICAL = ("popularity", "item-knn", "ease", "tf-idf")
+
+
+def classical_class(family: str) -> Any:
+    """The class of a classical family; only its own module is imported."""
+    if family == "popularity":
+        from llmrec_core.recommenders.popularity import Popularity
+
+        return Popularity
+    if family == "item-knn":
+        from llmrec_core.recommenders.knn import ItemKnn
+
+        return ItemKnn
+    if family == "ease":
+        from llmrec_core.recommenders.ease import Ease
+
+        return Ease
+    from llmrec_core.recommenders.tfidf import TfIdf
+
+    return TfIdf
+
+
+def build(spec: RunSpec, dataset: Dataset, settings: Settings) -> Recommender:
+    """An unfitted recommender.
+
+    Options that the spec leaves out keep the family's own defaults, which were tuned on ml-100k's validation cases. For EASE
+    `history_items` is an option (0 = all), since its model is of whole histories.
+
+    Raises:
+        UsageError: for an option that the family does not have.
+    """
+    family = spec.recommender.family
+    if family in CLASSICAL:
+        kind = classical_class(family)
+        options: dict[str, Any] = dict(spec.recommender.options)
+        known = inspect.signature(kind).parameters
+        if family in ("item-knn", "tf-idf"):
+            options.setdefault("history_items", spec.recommender.history_items)
+        _check_options(family, options, [name for name in known if name != "counts"])
+        return kind(**options)
+    if spec.recommender.retriever:
+        return _cascade(spec, dataset, settings)
+    return family_class(family)(spec, dataset, settings)
+
+
+def family_class(family: str) -> Any:
+    """The class whose `load(folder, dataset)` reads what `build(…).save(folder)` wrote; only its own module is imported."""
+    if family in CLASSICAL:
+        return classical_class(family)
+    if family in ("sasrec", "text-sasrec"):
+        from llmrec_core.recommenders.sasrec import SasRec
+
+        return SasRec
+    if family == "bi-encoder":
+        from llmrec_core.recommenders.bi_encoder import BiEncoder
+
+        return BiEncoder
+    if family == "cascade":
+        from llmrec_core.recommenders.cascade import Cascade
+
+        return Cascade
+    from llmrec_core.recommenders.language_model import LanguageModelRecommender
+
+    return LanguageModelRecommender
+
+
+def _check_options(family: str, options: dict[str, Any], known: list[str]) -> None:
+    for name in options:
+        if name not in known:
+            raise UsageError(
+                f"recommender.options has {name!r}, which {family!r} does not know; expected one of {', '.join(known) or 'none'}"
+            )
+
+
+def _cascade(spec: RunSpec, dataset: Dataset, settings: Settings) -> Recommender:
+    """A cascade over an untrained reader; over weights of another run `experiments.execute` builds it itself."""
+    from llmrec_core.recommenders.cascade import Cascade
+
+    chosen = spec.recommender
+    cheap = replace(spec, recommender=type(chosen)(family=chosen.retriever, history_items=chosen.history_items))
+    reader = family_class("cross-encoder")(spec, dataset, settings)
+    return Cascade(spec, build(cheap, dataset, settings), reader, reader_is_trained=False)

