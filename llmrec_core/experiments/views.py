@@ -303,7 +303,7 @@ def difference(a: PerUser, b: PerUser, only: Iterable[int] | None = None) -> Dif
 
 def distinguishable(found: Difference | None) -> bool:
     """Whether the paired interval excludes 0."""
-    return found is not None and (found.low > 0 or found.high < 0)
+    return found is not None and found.distinguishable
 
 
 def comparability(rows: Sequence[Row], protocol: str) -> list[str]:

@@ -1,0 +1,89 @@
+"""A grid of runs from a few dials, named in plain words, with the minutes each is likely to take.
+
+The product of depths, methods, precisions and seeds becomes runs; a lower precision of a trained row reuses that row's
+weights, as training in it is another matter. Minutes come from finished runs of the same kind, scaled by steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+from typing import Any
+
+from llmrec_core.experiments.spec import RunSpec, run_from_dict
+from llmrec_core.experiments.views import Row
+from llmrec_core.experiments.words import family_title
+
+METHODS = {"none": "not trained", "head": "head only", "lora": "LoRA", "full": "all weights"}
+TRAINED_FAMILIES = ("cross-encoder", "decoder", "text-sasrec", "sasrec")
+CLASSICAL = ("popularity", "item-knn", "ease", "tf-idf", "sasrec")
+
+
+def run_name(spec: RunSpec) -> str:
+    """What a person calls the row: "Cross-encoder minilm-l6, 4 layers, LoRA, int8"."""
+    one = spec.recommender
+    parts = [family_title(one.family) + (f" {one.backbone}" if one.backbone else "")]
+    if one.depth:
+        parts.append(f"{one.depth} layers")
+    if one.backbone and one.family != "text-sasrec":
+        parts.append(METHODS[one.adaptation])
+    if one.rerank_k:
+        parts.append(f"reranks {one.rerank_k} of {one.retriever}")
+    if spec.precision != "fp32":
+        parts.append(spec.precision)
+    if spec.seed:
+        parts.append(f"seed {spec.seed}")
+    return ", ".join(parts)
+
+
+def grid(
+    base: Mapping[str, Any],
+    *,
+    depths: Sequence[int] = (0,),
+    methods: Sequence[str] = ("none",),
+    precisions: Sequence[str] = ("fp32",),
+    seeds: Sequence[int] = (0,),
+) -> list[RunSpec]:
+    """The runs of the product, named and without doubles.
+
+    Args:
+        base: a run as `RunSpec.to_dict` writes it; the dials overwrite its fields.
+
+    Raises:
+        UsageError: as `run_from_dict`, for a combination that contradicts itself.
+    """
+    runs: dict[str, RunSpec] = {}
+    for depth, method, seed in product(depths or (0,), methods or ("none",), seeds or (0,)):
+        recommender = {**base.get("recommender", {}), "depth": depth, "adaptation": method}
+        table = {**base, "recommender": recommender, "seed": seed, "precision": "fp32"}
+        whole = _named(table)
+        trained = method != "none" and recommender.get("family") in TRAINED_FAMILIES
+        for precision in precisions or ("fp32",):
+            if precision == "fp32" or not trained:
+                spec = _named({**table, "precision": precision})
+            else:
+                runs.setdefault(whole.hash, whole)
+                spec = _named({**table, "precision": precision, "weights_from": whole.name})
+            runs.setdefault(spec.hash, spec)
+    return list(runs.values())
+
+
+def _named(table: Mapping[str, Any]) -> RunSpec:
+    spec = run_from_dict({**table, "name": ""})
+    return run_from_dict({**table, "name": run_name(spec)})
+
+
+def expected_minutes(spec: RunSpec, rows: Iterable[Row]) -> float | None:
+    """Minutes of finished runs alike (family, backbone, method), scaled by steps and depth; `None` when there are none."""
+    minutes = []
+    for row in rows:
+        one, other = spec.recommender, row.spec.recommender
+        if (one.family, one.backbone, one.adaptation) != (other.family, other.backbone, other.adaptation):
+            continue
+        seconds = row.figure("train_s").value
+        if seconds is None or bool(spec.weights_from) != bool(row.spec.weights_from):
+            continue
+        scale = spec.training.steps / row.spec.training.steps if one.adaptation != "none" else 1.0
+        scale *= (one.depth or 6) / (other.depth or 6) if one.backbone else 1.0
+        minutes.append(seconds * scale / 60)
+    return sum(minutes) / len(minutes) if minutes else None

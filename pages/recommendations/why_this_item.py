@@ -1,0 +1,121 @@
+"""Why this item: which of the things a person did moved the score of one recommendation, exactly."""
+
+import pandas as pd
+import streamlit as st
+
+from llmrec_core.experiments import explanations, formats, lists
+from pages.shared import charts, frame, people, records, widgets
+
+study = frame.study()
+widgets.heading(
+    "Why this item", "A person, their ten recommendations, and how much each history item moved the score of one of them.", study
+)
+if study is None:
+    widgets.empty("There is no study yet. Queue a run; when it has finished its recommendations can be explained.")
+rows = [row for row in records.rows(study) if row.state == "finished"]
+if not rows:
+    widgets.empty("No run of this study has finished yet, so there is nothing to explain.", page="build/runs.py", label="Watch the runs")
+
+run_column, user_column, item_column = st.columns([2, 1, 2])
+default = people.default_runs(rows, 2)[-1]
+ids = [row.run_id for row in rows]
+run_id = run_column.selectbox(
+    "Run", ids, index=ids.index(default), format_func=widgets.run_names(rows), key="why_run", bind="query-params"
+)
+row = next(row for row in rows if row.run_id == run_id)
+recorded = records.document(study, run_id, "explanations") or {}
+document = records.document(study, run_id, "lists")
+users = sorted({*recorded, *((document or {}).get("users") or {})}, key=lambda user: (user not in recorded, len(user), user))
+user = user_column.selectbox(
+    "User id",
+    users,
+    key="why_user",
+    bind="query-params",
+    accept_new_options=not study.recorded,
+    placeholder="Type a user id",
+    help="Users with a recorded explanation come first.",
+)
+if not user:
+    st.info("Choose a user.")
+    st.stop()
+
+person = people.history_of(document, user)
+items = list(person.get("items", []))
+if not items and not study.recorded:
+    question = {"run": run_id, "user": user, "k": 10}
+    widgets.ask("why_list", "recommend", question)
+    found = widgets.answer("why_list", "recommend", question)
+    person, items = (found, list(found["items"])) if found else ({}, [])
+entries = lists.entries(items)
+saved = recorded.get(user)
+if saved and str(saved.get("item_id")) not in {entry.item_id for entry in entries}:
+    entries.append(lists.Entry(len(entries) + 1, str(saved["item_id"]), str(saved["title"]), float(saved["prediction"]), False))
+if not entries:
+    st.info("There is no list for this user yet.")
+    st.stop()
+
+by_id = {entry.item_id: entry for entry in entries}
+first = str(saved["item_id"]) if saved else entries[0].item_id
+item_id = item_column.selectbox(
+    "Item",
+    list(by_id),
+    index=list(by_id).index(first),
+    format_func=lambda item: f"{by_id[item].place}. {by_id[item].title}",
+    key="why_item",
+    bind="query-params",
+)
+entry = by_id[item_id]
+
+list_column, reason_column = st.columns([2, 3])
+with list_column:
+    st.subheader("Recommended")
+    table = pd.DataFrame(
+        {
+            "#": [one.place for one in entries],
+            "Title": [one.title for one in entries],
+            "Score": [one.score for one in entries],
+            "": ["✓ withheld" if one.withheld else "" for one in entries],
+        }
+    )
+    widgets.table(table, "why_list", "recommendations.csv", column_config={"Score": st.column_config.NumberColumn(format="%.3f")})
+    history = [str(title) for title in person.get("history", [])]
+    if history:
+        with st.expander(f"History, {len(history)} items, newest last"):
+            st.text("\n".join(history[-20:]))
+
+with reason_column:
+    st.subheader("Why")
+    body = saved if saved and str(saved.get("item_id")) == item_id else None
+    if body is None and study.recorded:
+        st.info("This recorded study holds one explanation per user with a recorded explanation. In a study of your own, any item can be explained.")
+    elif body is None:
+        question = {"run": run_id, "user": user, "item": item_id}
+        if st.button("Explain this item", key="why_explain", type="primary"):
+            widgets.ask("why_explain_request", "explain", question)
+        body = widgets.answer("why_explain_request", "explain", question)
+        if body is None:
+            st.caption("The worker scores every subset of the last history items (at most 8) with the model itself.")
+    if body is not None:
+        found = explanations.read(body, entry.title)
+        widgets.say(found.text, size="large")
+        players = found.players
+        st.plotly_chart(
+            charts.waterfall([one.title for one in players], [one.value for one in players], found.base, found.prediction),
+            key="why_waterfall",
+            config=charts.CONFIG,
+            alt="Waterfall from the score without history to the score of the item",
+        )
+        effort = [f"base + values − score = {found.gap:.1e}"]
+        if found.forwards is not None:
+            effort.append(f"{found.forwards} scorings")
+        if found.seconds is not None:
+            effort.append(formats.duration(float(found.seconds)))
+        widgets.caption(" · ".join(effort))
+        widgets.table(
+            pd.DataFrame({"History item": [one.title for one in players], "Shapley value": [one.value for one in players]}),
+            "why_values",
+            "shapley.csv",
+            column_config={"Shapley value": st.column_config.NumberColumn(format="%+.4f")},
+        )
+widgets.caption(f"{row.name} · {widgets.conditions([row])}")
+widgets.method_card("explanation")
