@@ -13,7 +13,7 @@ from llmrec_core.types import Measurement, Samples
 @dataclass
 class RunContext:
     """The run's side of the ledger. This base keeps everything in memory (tests, scripts); the worker's
-    child uses `experiments.ledger.LedgerContext`, which writes through with attempt fencing."""
+    child uses `ledger_context.LedgerContext`, which writes through with attempt fencing."""
 
     folder: Path
     """The run's own folder: checkpoints, weights."""

@@ -46,7 +46,11 @@ class Ledger(Queue):
             LedgerError: when it cannot be read or written, or is newer than this code.
         """
         ledger = cls(make_engine(settings.ledger_url), settings)
-        ledger.prepare()
+        try:
+            ledger.prepare()
+        except BaseException:
+            ledger.close()
+            raise
         return ledger
 
     # ── writing studies ──────────────────────────────────────────────────────────────────────────
@@ -69,15 +73,15 @@ class Ledger(Queue):
                     self._set_aside(connection, row, study)
             ids = []
             for position, spec in enumerate(study.runs):
-                row = known.get(hashes[spec.name])
-                if row is None:
+                kept = known.get(hashes[spec.name])
+                if kept is None:
                     ids.append(self._insert(connection, study.name, spec, hashes[spec.name], position))
                     continue
                 values: dict[str, Any] = {"position": position, "name": spec.name, "minutes": spec.minutes}
-                if row.state == "paused":
-                    values["state"] = "queued"
-                connection.execute(sa.update(runs).where(runs.c.id == row.id).values(**values))
-                ids.append(row.id)
+                if kept.state == "paused":
+                    values |= {"state": "queued", "error": None, "error_kind": None, "finished": None}
+                connection.execute(sa.update(runs).where(runs.c.id == kept.id).values(**values))
+                ids.append(kept.id)
         return ids
 
     def enqueue(self, spec: RunSpec, study: str, *, title: str = "", priority: int = 0) -> str:

@@ -3,7 +3,8 @@
 A worker claims a run, which raises the run's `attempt`; everything written afterwards carries (worker, attempt) in
 its WHERE clause, so an attempt that lost its run changes 0 rows (`LeaseLost`). While it works it raises the run's
 `heartbeat` counter. Another worker that has seen one counter unchanged for a whole lease, by its own monotonic
-clock, puts the run back. No clocks are compared, so a wrong or moved clock neither frees a live run nor keeps a dead one.
+clock, puts the run back. No clocks are compared, so a wrong or moved clock neither frees a live run nor keeps a
+dead one.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -363,6 +365,13 @@ class Queue(Store):
             )
         return changed.rowcount == 1
 
+    def release_request(self, row: RequestRow) -> None:
+        """The worker stops before it could answer: the request waits again, and the attempt does not count."""
+        mine = (requests.c.id == row.id, requests.c.worker == row.worker, requests.c.attempt == row.attempt)
+        values = {"state": "queued", "worker": None, "attempt": row.attempt - 1}
+        with self.writing() as connection:
+            connection.execute(sa.update(requests).where(*mine, requests.c.state == "running").values(**values))
+
     def free_silent_requests(self, *, everyone: bool = False) -> None:
         """Let the requests of silent workers wait again, or fail them after `REQUEST_ATTEMPTS`."""
         held = sa.select(requests.c.id, requests.c.worker, requests.c.attempt, workers.c.beats).join(
@@ -400,8 +409,6 @@ class Queue(Store):
 
     def workers(self) -> list[WorkerRow]:
         """Workers, newest first; one that was silent for longer than a lease reads `lost`."""
-        from datetime import datetime
-
         with self.reading() as connection:
             found = connection.execute(sa.select(workers).order_by(workers.c.started.desc())).mappings().all()
             clock = datetime.fromisoformat(connection.execute(sa.select(now())).scalar_one())
