@@ -32,7 +32,8 @@ MAP = {
     ),
 }
 
-st.set_page_config("LLMRec Studio", page_icon=":material/balance:", layout="wide")
+# A file: a material icon as favicon would be fetched from a font server.
+st.set_page_config("LLMRec Studio", page_icon=str(PAGES.parent / "assets" / "icon.png"), layout="wide")
 sections = {
     section: [
         st.Page(PAGES / file, title=title, icon=f":material/{icon}:", url_path=address, default=address == "start")

@@ -46,6 +46,8 @@ def duration(seconds: float) -> str:
         return f"{significant(seconds / 3600)} h"
     if abs(seconds) >= 120:
         return f"{significant(seconds / 60)} min"
+    if 1e-5 <= abs(seconds) < 1e-3:
+        return f"{significant(seconds * 1e3, 2)} ms"
     return _scaled(seconds, ((1, "s"), (1e-3, "ms"), (1e-6, "µs")))
 
 
@@ -76,7 +78,8 @@ def size(value: float) -> str:
 
 def share(value: float) -> str:
     """`0.7312` → `73.1 %`."""
-    return f"{significant(100 * value)} %"
+    percent = 100 * value
+    return f"{percent:.0f} %" if abs(percent - round(percent)) < 1e-9 else f"{significant(percent)} %"
 
 
 def quality(value: float) -> str:

@@ -79,6 +79,8 @@ def chart(
     """Points of the finished rows with the front marked."""
     points, left_out = [], []
     for row in rows:
+        if row.state != "finished":
+            continue
         good = row.figure(metric, protocol, slice)
         x, assumed = cost(row, axis, pricing)
         if good.value is None or x.value is None:

@@ -6,7 +6,7 @@ from llmrec_core.experiments.spec import RecommenderSpec
 from llmrec_core.experiments.words import family_title
 
 COLOURS = {
-    "fp32": "#3b6fd4",
+    "fp32": "#4a80ea",
     "tf32": "#1796a8",
     "bf16": "#2e9d62",
     "fp16": "#8a9a1e",

@@ -67,14 +67,21 @@ def render(content: Content, now: datetime | None = None) -> str:
     ]
     if content.badge:
         parts.append(f'<p><span class="badge">{e(content.badge)}</span></p>')
-    parts.append(f'<p class="verdict"><b>{e(content.finding.answer.capitalize())}.</b> {e(content.finding.sentence)}</p>')
-    parts += [_cards(content), _paragraphs("What an extra hit costs", (content.finding.extra_hit, content.finding.break_even))]
+    parts.append(f'<p class="verdict">{e(content.finding.sentence)}</p>')
+    parts += [
+        _cards(content),
+        _paragraphs("What an extra hit costs", (content.finding.extra_hit, content.finding.break_even)),
+    ]
     parts.append(_paragraphs("Where the picture turns", content.finding.turns))
     if content.comment.strip():
-        parts.append("<h2>Comment</h2>" + "".join(f"<p>{e(line)}</p>" for line in content.comment.splitlines() if line.strip()))
+        parts.append(
+            "<h2>Comment</h2>" + "".join(f"<p>{e(line)}</p>" for line in content.comment.splitlines() if line.strip())
+        )
     parts.append("<h2>Quality against cost</h2>" + svg.pareto(content.chart))
     parts.append(f"<p>{e(content.choice.sentence)} {e(content.choice.why_not)}</p>")
-    parts.append('<p class="soft">Colour: precision. Shape: model size. Bars: 95 % interval over users. Bold: on the front.</p>')
+    parts.append(
+        '<p class="soft">Colour: precision. Shape: model size. Bars: 95 % interval over users. Bold: on the front.</p>'
+    )
     for warning in views.comparability(content.rows, content.protocol):
         parts.append(f'<p class="soft">{e(warning)}</p>')
     table = tables.study_table(content.rows, content.protocol, content.chart, content.pricing)
@@ -112,7 +119,9 @@ def _cards(content: Content) -> str:
 
 def _paragraphs(title: str, sentences: Sequence[str]) -> str:
     kept = [sentence for sentence in sentences if sentence]
-    return f"<h2>{formats.escape(title)}</h2>" + "".join(f"<p>{formats.escape(one)}</p>" for one in kept) if kept else ""
+    return (
+        f"<h2>{formats.escape(title)}</h2>" + "".join(f"<p>{formats.escape(one)}</p>" for one in kept) if kept else ""
+    )
 
 
 def _table(table: pd.DataFrame) -> str:
@@ -120,7 +129,8 @@ def _table(table: pd.DataFrame) -> str:
         return "<p>No finished run yet.</p>"
     head = "".join(f"<th>{formats.escape(column)}</th>" for column in table.columns)
     body = "".join(
-        "<tr>" + "".join(f"<td>{formats.escape(cell)}</td>" for cell in line) + "</tr>" for line in table.itertuples(index=False)
+        "<tr>" + "".join(f"<td>{formats.escape(cell)}</td>" for cell in line) + "</tr>"
+        for line in table.itertuples(index=False)
     )
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 

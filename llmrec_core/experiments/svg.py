@@ -123,7 +123,9 @@ def _points(chart: Chart, across, up) -> list[str]:
                 f'stroke="{colour}" opacity="{opacity}"/>'
             )
         name = formats.escape(point.row.name)
-        parts.append(f"<g><title>{formats.escape(point.words)}</title>{_mark(shape, x, y, colour, opacity, point.assumed)}</g>")
+        parts.append(
+            f"<g><title>{formats.escape(point.words)}</title>{_mark(shape, x, y, colour, opacity, point.assumed)}</g>"
+        )
         line = TOP + 14 + index * 22
         parts.append(_mark(shape, WIDTH - RIGHT + 22, line - 4, colour, 1.0, point.assumed))
         weight = ' font-weight="600"' if point.on_front else ""

@@ -12,7 +12,9 @@ from llmrec_core.experiments.views import AS_RECORDED, Pricing, Row, energy, usd
 from llmrec_core.experiments.words import family_title
 
 
-def study_table(rows: Sequence[Row], protocol: str, chart: Chart | None = None, pricing: Pricing = AS_RECORDED) -> pd.DataFrame:
+def study_table(
+    rows: Sequence[Row], protocol: str, chart: Chart | None = None, pricing: Pricing = AS_RECORDED
+) -> pd.DataFrame:
     """One line per finished row: quality with interval, then what it costs, as text."""
     front = {point.row.run_id for point in chart.points if point.on_front} if chart else set()
     lines = []
@@ -99,7 +101,14 @@ def spec_differences(a: Row, b: Row) -> pd.DataFrame:
     left, right = _flat(a.spec.to_dict()), _flat(b.spec.to_dict())
     names = [name for name in left if left[name] != right.get(name) and name not in ("name", "minutes")]
     return pd.DataFrame(
-        [{"Field": name, a.name: str(left[name]), b.name + ("" if a.name != b.name else " (second)"): str(right.get(name))} for name in names]
+        [
+            {
+                "Field": name,
+                a.name: str(left[name]),
+                b.name + ("" if a.name != b.name else " (second)"): str(right.get(name)),
+            }
+            for name in names
+        ]
     )
 
 

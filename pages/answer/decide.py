@@ -7,12 +7,20 @@ from llmrec_core.experiments.words import METRIC_HELP
 from pages.shared import charts, frame, records, widgets
 
 study = frame.study()
-widgets.heading("Decide", "Every recommender by what it gives and what it costs; move the limits and read the choice.", study)
+widgets.heading(
+    "Decide", "Every recommender by what it gives and what it costs; move the limits and read the choice.", study
+)
 if study is None:
-    widgets.empty("There is no study to decide on. Queue runs, or let `python -m llmrec_core demo` make the default study.")
+    widgets.empty(
+        "There is no study to decide on. Queue runs, or let `python -m llmrec_core demo` make the default study."
+    )
 rows, pricing = records.rows(study), frame.pricing()
 if not any(row.protocols for row in rows):
-    widgets.empty("No run of this study has finished yet; points appear here one by one.", page="build/runs.py", label="Watch the runs")
+    widgets.empty(
+        "No run of this study has finished yet; points appear here one by one.",
+        page="build/runs.py",
+        label="Watch the runs",
+    )
 
 quality_column, axis_column, protocol_column, slice_column = st.columns(4)
 metric = quality_column.selectbox(
@@ -28,19 +36,25 @@ axis = axis_column.selectbox(
 with protocol_column:
     protocol = widgets.protocol_picker(rows, "decide_protocol")
 slices = dict.fromkeys(found.slice for row in rows for found in row.figures if found.protocol == protocol)
-part = slice_column.selectbox("Users", list(slices), format_func=str.capitalize, key="decide_slice", bind="query-params")
+part = slice_column.selectbox(
+    "Users", list(slices), format_func=str.capitalize, key="decide_slice", bind="query-params"
+)
 
 latency_limits = widgets.scale([row.request_figure("latency_p95_s").value for row in rows])
 price_limits = widgets.scale([views.usd_per_million(row, pricing).value for row in rows])
 latency_column, price_column, switch_column = st.columns([2, 2, 1], vertical_alignment="bottom")
 p95 = widgets.limit_slider(latency_column, "Slowest p95 latency", latency_limits, formats.duration, "decide_p95")
-price = widgets.limit_slider(price_column, "Dearest price of a million requests", price_limits, formats.dollars, "decide_price")
+price = widgets.limit_slider(
+    price_column, "Dearest price of a million requests", price_limits, formats.dollars, "decide_price"
+)
 dominated = switch_column.toggle("Dominated points", value=True, key="decide_dominated", bind="query-params")
 logarithmic = switch_column.toggle("Log scale", value=True, key="decide_log", bind="query-params")
 
 limits = front.Limits(p95, price)
 users = records.per_user(study, rows, metric, protocol)
 members = next((row.documents["slices"].get(part) for row in rows if row.documents.get("slices")), None)
+if part != "all" and members is None:
+    users = {}  # the users of this slice were not recorded, so rows cannot be compared user by user
 choice = front.choose(rows, metric, protocol, limits, users, pricing, part, None if part == "all" else members)
 with st.container(border=True):
     widgets.say(choice.sentence, size="large")

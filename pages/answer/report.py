@@ -8,28 +8,47 @@ from llmrec_core.experiments import formats, report, verdict
 from pages.shared import charts, frame, records, widgets
 
 study = frame.study()
-widgets.heading("Report", "One HTML file with verdict, chart, table, an explanation and the conditions; it opens without a network.", study)
+widgets.heading(
+    "Report",
+    "One HTML file with verdict, chart, table, an explanation and the conditions; it opens without a network.",
+    study,
+)
 if study is None:
     widgets.empty("There is no study to report on yet.")
 
 left, right = st.columns([2, 1])
 comment = left.text_area(
-    "Your comment", key="report_comment", max_chars=4000, placeholder="What the reader should know; shown as plain text.", persist_state="session"
+    "Your comment",
+    key="report_comment",
+    max_chars=4000,
+    placeholder="What the reader should know; shown as plain text.",
+    persist_state="session",
 )
-requests = right.number_input(
-    "Traffic, requests per month", min_value=1_000, max_value=1_000_000_000_000, value=10_000_000, step=1_000_000, key="report_requests", bind="query-params"
+millions = right.number_input(
+    "Traffic, million requests per month",
+    min_value=0.001,
+    max_value=1e6,
+    value=10.0,
+    step=1.0,
+    format="%.6g",
+    key="report_requests",
+    bind="query-params",
 )
 badge = widgets.badge_text(study) if study.recorded else ""
 content = report.gather(
     records.of(study),
     study.name,
     comment=comment or "",
-    traffic=verdict.Traffic(requests),
+    traffic=verdict.Traffic(millions * 1e6),
     pricing=frame.pricing(),
     badge=badge,
 )
 if not content.finding.cards:
-    widgets.empty("No run of this study has finished yet; a report needs at least one.", page="build/runs.py", label="Watch the runs")
+    widgets.empty(
+        "No run of this study has finished yet; a report needs at least one.",
+        page="build/runs.py",
+        label="Watch the runs",
+    )
 html = report.render(content)
 file_name = re.sub(r"[^a-z0-9]+", "-", study.name.lower()).strip("-") or "study"
 right.download_button(
@@ -46,15 +65,20 @@ right.download_button(
 st.subheader("Preview")
 with st.container(border=True):
     widgets.say(content.title, size="title")
-    widgets.say(f"{content.finding.answer.capitalize()}. {content.finding.sentence}")
+    widgets.say(content.finding.sentence)
     if content.comment.strip():
         st.text(content.comment)
     st.plotly_chart(
-        charts.pareto(content.chart, height=440), key="report_chart", config=charts.CONFIG, alt="Quality against price of a million requests"
+        charts.pareto(content.chart, height=440),
+        key="report_chart",
+        config=charts.CONFIG,
+        alt="Quality against price of a million requests",
     )
     widgets.say(f"{content.choice.sentence} {content.choice.why_not}")
     if content.explanation:
         widgets.say(content.explanation.text)
     widgets.caption(widgets.conditions(content.rows))
     widgets.table(report.conditions_table(content.rows), "report_conditions", "conditions.csv")
-st.caption(f"The same file from a terminal: `python -m llmrec_core report --study {formats.plain(study.name)} --out report.html`")
+st.caption(
+    f"The same file from a terminal: `python -m llmrec_core report --study {formats.plain(study.name)} --out report.html`"
+)

@@ -17,38 +17,49 @@ rows = records.rows(study)
 protocol = widgets.protocol_picker(rows, "start_protocol", hidden=True)
 if protocol is None:
     progress.running(study)
-    widgets.empty("No run of this study has finished yet. The verdict appears with the first one.", page="build/runs.py", label="Watch the runs")
+    widgets.empty(
+        "No run of this study has finished yet. The verdict appears with the first one.",
+        page="build/runs.py",
+        label="Watch the runs",
+    )
 
 with st.container(border=True):
     traffic_column, budget_column, latency_column, worth_column = st.columns(4)
-    requests = traffic_column.number_input(
-        "My traffic, requests per month",
-        min_value=1_000,
-        max_value=1_000_000_000_000,
-        value=10_000_000,
-        step=1_000_000,
+    millions = traffic_column.number_input(
+        "Million requests a month",
+        min_value=0.001,
+        max_value=1e6,
+        value=10.0,
+        step=1.0,
+        format="%.6g",
         key="start_requests",
         bind="query-params",
         help="One request is one user's list of ten.",
     )
     budget = budget_column.number_input(
-        "Budget, $ per month", min_value=0.01, value=100.0, step=10.0, key="start_budget", bind="query-params"
+        "Budget, $ per month",
+        min_value=0.01,
+        value=100.0,
+        step=10.0,
+        format="%.6g",
+        key="start_budget",
+        bind="query-params",
     )
     p95_ms = latency_column.number_input(
-        "Slowest p95, ms", min_value=0.1, value=1_000.0, step=50.0, key="start_p95", bind="query-params"
+        "Slowest p95, ms", min_value=0.1, value=1_000.0, step=50.0, format="%.6g", key="start_p95", bind="query-params"
     )
     worth = worth_column.number_input(
         "A hit is worth, $",
         min_value=0.0,
         value=0.001,
         step=0.0005,
-        format="%.5f",
+        format="%.6g",
         key="start_worth",
         bind="query-params",
         help="What it brings when the item a user wants stands in the list.",
     )
 
-traffic = verdict.Traffic(requests, budget, p95_ms / 1000, worth)
+traffic = verdict.Traffic(millions * 1e6, budget, p95_ms / 1000, worth)
 finding = verdict.judge(
     rows,
     "ndcg@10",
@@ -59,9 +70,7 @@ finding = verdict.judge(
     frame.pricing(),
 )
 
-COLOURS = {"yes": "green", "no": "red", "not distinguishable": "gray", "unknown": "gray"}
 with st.container(border=True):
-    st.badge(finding.answer.capitalize(), color=COLOURS[finding.answer])
     widgets.say(finding.sentence, size="large")
 
 ITEM = verdict.noun(rows[0].spec.data.name)
@@ -72,10 +81,11 @@ for column, card in zip(st.columns(len(finding.cards) or 1), finding.cards, stri
         hits = card.hits
         among = "all candidates" if card.candidates == "full" else f"{card.candidates} candidates"
         st.metric(
-            f"withheld {ITEM} in the top ten of {among}",
+            "Hits",
             formats.figure(hits) if hits.value is None else f"{hits.value:.0f} of 100 users",
             help=None if hits.low is None else f"95 % interval {hits.low:.0f} to {hits.high:.0f}, {hits.n} users",
         )
+        st.caption(f"have their withheld {ITEM} in the top ten of {among}")
         latency, price = st.columns(2)
         latency.metric("p95 latency", formats.figure(card.p95) if card.p95.value is not None else "–")
         price.metric("$ per month", formats.figure(card.usd_per_month) if card.usd_per_month.value is not None else "–")

@@ -20,7 +20,9 @@ if not names:
 
 study = frame.study()
 used = next((row.spec.data.name for row in records.rows(study)), names[0]) if study else names[0]
-name = st.selectbox("Data set", names, index=names.index(used) if used in names else 0, key="data_name", bind="query-params")
+name = st.selectbox(
+    "Data set", names, index=names.index(used) if used in names else 0, key="data_name", bind="query-params"
+)
 data = records.dataset(str(records.settings().home), name, 0.0)
 events = data.interactions
 
@@ -40,7 +42,9 @@ for place, values, title, key in (
     (right, popular, "interactions per item", "data_items"),
 ):
     figure = go.Figure(go.Histogram(x=values, nbinsx=40, marker={"color": "#3b6fd4"}))
-    figure.update_layout(height=260, margin={"l": 10, "r": 10, "t": 20, "b": 10}, xaxis_title=title, yaxis_title="count")
+    figure.update_layout(
+        height=260, margin={"l": 10, "r": 10, "t": 20, "b": 10}, xaxis_title=title, yaxis_title="count"
+    )
     place.plotly_chart(figure, key=key, config=charts.CONFIG, alt=f"Histogram of {title}")
 times = pd.to_datetime(events["timestamp"].dropna(), unit="s")
 if len(times):
@@ -60,5 +64,7 @@ with st.expander("How it is split", icon=":material/call_split:"):
 st.subheader("Items")
 search = st.text_input("Search titles", key="data_search", bind="query-params")
 items = data.items.loc[data.find_titles(search, 50)] if search else data.items.head(200)
-shown = items[["item_id", "title", "genres", "year"]].assign(interactions=popular.reindex(items.index).fillna(0).astype(int))
+shown = items[["item_id", "title", "genres", "year"]].assign(
+    interactions=popular.reindex(items.index).fillna(0).astype(int)
+)
 widgets.table(shown.rename(columns=str.capitalize), "data_items_list", f"{name}-items.csv", height=300)

@@ -14,7 +14,7 @@ runs = records.runs(study)
 if not runs:
     widgets.empty("This study holds no runs yet.")
 
-progress.running(study)
+progress.running(study, links=False)
 rows = {row.run_id: row for row in records.rows(study)}
 states = list(dict.fromkeys(run.state for run in runs))
 wanted = st.pills("State", states, selection_mode="multi", key="runs_state", bind="query-params")
@@ -37,7 +37,9 @@ names = {run.id: run.name for run in runs}
 one_tab, two_tab = st.tabs(["One run", "Two runs compared"], key="runs_tab", on_change="rerun", bind="query-params")
 if one_tab.open:
     with one_tab:
-        order = sorted(names, key=lambda run_id: progress.ORDER.get(next(run.state for run in runs if run.id == run_id), 9))
+        order = sorted(
+            names, key=lambda run_id: progress.ORDER.get(next(run.state for run in runs if run.id == run_id), 9)
+        )
         chosen = st.selectbox("Run", order, format_func=names.get, key="runs_id", bind="query-params")
         run_detail.one(study, chosen)
 if two_tab.open:
@@ -48,5 +50,7 @@ if two_tab.open:
         else:
             run_detail.two(study, finished)
 if any(run.state == "failed" for run in runs):
-    widgets.caption("Failed runs are retried twice at most when the cause may pass; a wrong spec or wrong data is not retried.")
+    widgets.caption(
+        "Failed runs are retried twice at most when the cause may pass; a wrong spec or wrong data is not retried."
+    )
 widgets.caption(f"{formats.count(len(runs))} runs · {widgets.conditions(list(rows.values()))}")

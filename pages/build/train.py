@@ -9,7 +9,8 @@ from pages.shared import frame, records, training, widgets
 
 study = frame.study()
 widgets.heading(
-    "Train", "Queue one run or a grid. Each trains, then measures quality and cost of the same weights; the worker takes them in turn."
+    "Train",
+    "Queue one run or a grid. Each trains, then measures quality and cost of the same weights; the worker takes them in turn.",
 )
 queued = st.session_state.pop("_train_queued", None)
 if queued:
@@ -53,10 +54,18 @@ widgets.table(
 name_column, button_column = st.columns([3, 1], vertical_alignment="bottom")
 default = study.name if study and not study.recorded else "mine"
 name = name_column.text_input(
-    "Study to put them in", value=default, max_chars=60, key="train_study", help="A new name makes a new study. Runs already finished in it are kept."
+    "Study to put them in",
+    value=default,
+    max_chars=60,
+    key="train_study",
+    help="A new name makes a new study. Runs already finished in it are kept.",
 )
 if button_column.button(
-    f"Queue {len(runs)} run{'s' if len(runs) > 1 else ''}", key="train_queue", type="primary", icon=":material/play_arrow:", disabled=not name.strip()
+    f"Queue {len(runs)} run{'s' if len(runs) > 1 else ''}",
+    key="train_queue",
+    type="primary",
+    icon=":material/play_arrow:",
+    disabled=not name.strip(),
 ):
     training.queue(name.strip(), runs)
     st.session_state["_train_queued"] = f"{len(runs)} queued in study {name.strip()}."

@@ -10,14 +10,24 @@ study = frame.study()
 widgets.heading("Profile", "What one request costs by model size and precision: work, memory, time, energy.", study)
 rows = [row for row in records.rows(study) if row.state == "finished"] if study else []
 
-FIGURES = ("latency_p95_s", "latency_p50_s", "flops_per_request", "peak_memory_bytes", "weight_bytes", "energy_per_request_j", "usd_per_million")
+FIGURES = (
+    "latency_p95_s",
+    "latency_p50_s",
+    "flops_per_request",
+    "peak_memory_bytes",
+    "weight_bytes",
+    "energy_per_request_j",
+    "usd_per_million",
+)
 if rows:
     figure_column, precision_column, family_column = st.columns([2, 1, 1])
     name = figure_column.selectbox(
         "Figure", FIGURES, format_func=lambda key: views.AXES[key].title, key="profile_figure", bind="query-params"
     )
     precisions = sorted({row.spec.precision for row in rows})
-    wanted = precision_column.multiselect("Precision", precisions, key="profile_precision", placeholder="all", bind="query-params")
+    wanted = precision_column.multiselect(
+        "Precision", precisions, key="profile_precision", placeholder="all", bind="query-params"
+    )
     only_language = family_column.toggle("Language models only", key="profile_language", bind="query-params")
     kept = [
         row
@@ -46,25 +56,36 @@ if rows:
         names = [row.name for row, figure, _ in found if figure.reason == reason]
         who = "all rows" if len(names) == len(found) else ", ".join(names)
         widgets.caption(f"Not measured for {who}: {reason}")
-    widgets.caption(f"{axis.help} Colour: precision. Open bars: assumed from typed-in watts. {widgets.conditions(kept)}")
+    widgets.caption(
+        f"{axis.help} Colour: precision. Open bars: assumed from typed-in watts. {widgets.conditions(kept)}"
+    )
     widgets.table(tables.cost_table(kept, pricing), "profile", "profile.csv")
     widgets.method_card("latency", "flops", "memory", "energy", "price")
 else:
     st.info("No finished run to read yet. Costs come with every run; a single configuration can be measured below.")
 
 st.subheader("Measure a configuration")
-st.caption("Costs only, no quality: the worker loads the model, warms it up and times it. Quality and cost together come from Train.")
+st.caption(
+    "Costs only, no quality: the worker loads the model, warms it up and times it. Quality and cost together come from Train."
+)
 if study is not None and study.recorded:
     st.caption("The recorded study's models are not on this machine; choose a model below.")
 profiling.form(rows if study is not None and not study.recorded else [])
 answer = profiling.answer()
 if answer:
     figures = profiling.figures(answer)
-    st.plotly_chart(profiling.heat_map(figures), key="profile_heat", config=charts.CONFIG, alt="Latency by batch and candidates")
+    st.plotly_chart(
+        profiling.heat_map(figures), key="profile_heat", config=charts.CONFIG, alt="Latency by batch and candidates"
+    )
     widgets.table(
         pd.DataFrame(
             [
-                {"Figure": one.name, "Value": formats.figure(one, interval=True), "Unit": one.unit, "Protocol": one.protocol}
+                {
+                    "Figure": one.name,
+                    "Value": formats.figure(one, interval=True),
+                    "Unit": one.unit,
+                    "Protocol": one.protocol,
+                }
                 for one in figures
             ]
         ),

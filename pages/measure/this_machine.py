@@ -7,7 +7,9 @@ from llmrec_core.experiments import formats
 from llmrec_core.profiling.device import describe, load
 from pages.shared import frame, records, widgets
 
-widgets.heading("This machine", "The device as found, its load right now, and a check of the meters behind every figure.")
+widgets.heading(
+    "This machine", "The device as found, its load right now, and a check of the meters behind every figure."
+)
 
 device = describe()
 left, right = st.columns(2)
@@ -38,7 +40,7 @@ def live() -> None:
     """Load of the processor, the memory and each GPU, as of now."""
     now = load()
     columns = st.columns(4)
-    columns[0].metric("CPU load", f"{100 * now.cpu:.0f} %", border=True)
+    columns[0].metric("CPU load", f"{100 * now.cpu:.0f} %", border=True, height="stretch")
     columns[1].metric(
         "Memory used",
         formats.size(now.memory_used_bytes),
@@ -47,16 +49,32 @@ def live() -> None:
         delta_arrow="off",
         border=True,
     )
-    columns[2].metric("Clock", f"{now.clock_hz / 1e9:.2f} GHz" if now.clock_hz else "not told", border=True)
-    columns[3].metric("Temperature", f"{now.temperature_c:.0f} °C" if now.temperature_c else "not told", border=True)
+    columns[2].metric(
+        "Clock", f"{now.clock_hz / 1e9:.2f} GHz" if now.clock_hz else "not told", border=True, height="stretch"
+    )
+    columns[3].metric(
+        "Temperature", f"{now.temperature_c:.0f} °C" if now.temperature_c else "not told", border=True, height="stretch"
+    )
     for gpu in now.gpus:
         st.text(gpu.name)
         cells = st.columns(4)
-        cells[0].metric("GPU load", "not told" if gpu.utilisation is None else f"{100 * gpu.utilisation:.0f} %", border=True)
+        cells[0].metric(
+            "GPU load",
+            "not told" if gpu.utilisation is None else f"{100 * gpu.utilisation:.0f} %",
+            border=True,
+            height="stretch",
+        )
         used = "not told" if gpu.memory_used_bytes is None else formats.size(gpu.memory_used_bytes)
-        cells[1].metric("GPU memory", used, border=True)
-        cells[2].metric("Power", "not told" if gpu.power_w is None else f"{gpu.power_w:.0f} W", border=True)
-        cells[3].metric("Temperature", "not told" if gpu.temperature_c is None else f"{gpu.temperature_c:.0f} °C", border=True)
+        cells[1].metric("GPU memory", used, border=True, height="stretch")
+        cells[2].metric(
+            "Power", "not told" if gpu.power_w is None else f"{gpu.power_w:.0f} W", border=True, height="stretch"
+        )
+        cells[3].metric(
+            "Temperature",
+            "not told" if gpu.temperature_c is None else f"{gpu.temperature_c:.0f} °C",
+            border=True,
+            height="stretch",
+        )
         if gpu.reason:
             st.caption(formats.plain(gpu.reason))
     if not now.gpus:
@@ -97,7 +115,9 @@ if answer:
     )
 
 st.subheader("Power, when there is no counter")
-st.caption("Type the watts under load into *Price and power* in the side bar: energy is then drawn as assumed on every page.")
+st.caption(
+    "Type the watts under load into *Price and power* in the side bar: energy is then drawn as assumed on every page."
+)
 watts = frame.pricing().watts
 if watts:
     st.badge(f"assumed: {watts:.0f} W under load", color="orange")

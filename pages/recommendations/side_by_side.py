@@ -10,13 +10,17 @@ from pages.shared import frame, people, records, widgets
 
 study = frame.study()
 widgets.heading(
-    "Side by side", "The lists of two or three recommenders for one person: what the difference in quality looks like.", study
+    "Side by side",
+    "The lists of two or three recommenders for one person: what the difference in quality looks like.",
+    study,
 )
 if study is None:
     widgets.empty("There is no study yet. Queue runs; each finished one brings its lists.")
 rows = [row for row in records.rows(study) if row.state == "finished"]
 if not rows:
-    widgets.empty("No run of this study has finished yet; its lists come with it.", page="build/runs.py", label="Watch the runs")
+    widgets.empty(
+        "No run of this study has finished yet; its lists come with it.", page="build/runs.py", label="Watch the runs"
+    )
 
 chosen = st.multiselect(
     "Runs",
@@ -60,7 +64,7 @@ if history:
     with st.expander(f"History, {len(history)} items, newest last", expanded=False):
         st.text("\n".join(str(title) for title in history[-20:]))
 if withheld:
-    st.text(f"Withheld item, which each list should contain: {withheld}")
+    st.text(f"Withheld item, marked ✓ where a list contains it: {withheld}")
 
 order = list(picked)
 letters = {row.run_id: row.name for row in picked}
@@ -78,12 +82,13 @@ for column, row in zip(st.columns(len(order)), order, strict=True):
             continue
         table = pd.DataFrame(
             {
-                "#": [entry.place for entry in entries],
+                "#": [f"{entry.place} ✓" if entry.withheld else str(entry.place) for entry in entries],
                 "Title": [entry.title for entry in entries],
-                "": ["✓ withheld" if entry.withheld else "" for entry in entries],
             }
         )
-        widgets.table(table, f"side_{row.run_id}", "list.csv", height=420)
+        widgets.table(
+            table, f"side_{row.run_id}", "list.csv", column_config={"#": st.column_config.TextColumn(width=50)}
+        )
         if not blind:
             price = views.usd_per_million(row, pricing)
             widgets.caption(
@@ -93,4 +98,6 @@ for column, row in zip(st.columns(len(order)), order, strict=True):
             people.vote(row.name)
 if blind:
     people.votes()
-widgets.caption(f"Lists of {picked[0].spec.protocol.k} items, nothing the person already has · {widgets.conditions(picked)}")
+widgets.caption(
+    f"Lists of {picked[0].spec.protocol.k} items, nothing the person already has · {widgets.conditions(picked)}"
+)

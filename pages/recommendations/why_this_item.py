@@ -8,13 +8,19 @@ from pages.shared import charts, frame, people, records, widgets
 
 study = frame.study()
 widgets.heading(
-    "Why this item", "A person, their ten recommendations, and how much each history item moved the score of one of them.", study
+    "Why this item",
+    "A person, their ten recommendations, and how much each history item moved the score of one of them.",
+    study,
 )
 if study is None:
     widgets.empty("There is no study yet. Queue a run; when it has finished its recommendations can be explained.")
 rows = [row for row in records.rows(study) if row.state == "finished"]
 if not rows:
-    widgets.empty("No run of this study has finished yet, so there is nothing to explain.", page="build/runs.py", label="Watch the runs")
+    widgets.empty(
+        "No run of this study has finished yet, so there is nothing to explain.",
+        page="build/runs.py",
+        label="Watch the runs",
+    )
 
 run_column, user_column, item_column = st.columns([2, 1, 2])
 default = people.default_runs(rows, 2)[-1]
@@ -25,7 +31,9 @@ run_id = run_column.selectbox(
 row = next(row for row in rows if row.run_id == run_id)
 recorded = records.document(study, run_id, "explanations") or {}
 document = records.document(study, run_id, "lists")
-users = sorted({*recorded, *((document or {}).get("users") or {})}, key=lambda user: (user not in recorded, len(user), user))
+users = sorted(
+    {*recorded, *((document or {}).get("users") or {})}, key=lambda user: (user not in recorded, len(user), user)
+)
 user = user_column.selectbox(
     "User id",
     users,
@@ -49,7 +57,9 @@ if not items and not study.recorded:
 entries = lists.entries(items)
 saved = recorded.get(user)
 if saved and str(saved.get("item_id")) not in {entry.item_id for entry in entries}:
-    entries.append(lists.Entry(len(entries) + 1, str(saved["item_id"]), str(saved["title"]), float(saved["prediction"]), False))
+    entries.append(
+        lists.Entry(len(entries) + 1, str(saved["item_id"]), str(saved["title"]), float(saved["prediction"]), False)
+    )
 if not entries:
     st.info("There is no list for this user yet.")
     st.stop()
@@ -71,13 +81,20 @@ with list_column:
     st.subheader("Recommended")
     table = pd.DataFrame(
         {
-            "#": [one.place for one in entries],
+            "#": [f"{one.place} ✓" if one.withheld else str(one.place) for one in entries],
             "Title": [one.title for one in entries],
             "Score": [one.score for one in entries],
-            "": ["✓ withheld" if one.withheld else "" for one in entries],
         }
     )
-    widgets.table(table, "why_list", "recommendations.csv", column_config={"Score": st.column_config.NumberColumn(format="%.3f")})
+    widgets.table(
+        table,
+        "why_list",
+        "recommendations.csv",
+        column_config={
+            "#": st.column_config.TextColumn(width=50, help="✓: the withheld item"),
+            "Score": st.column_config.NumberColumn(format="%.3f"),
+        },
+    )
     history = [str(title) for title in person.get("history", [])]
     if history:
         with st.expander(f"History, {len(history)} items, newest last"):
@@ -87,7 +104,9 @@ with reason_column:
     st.subheader("Why")
     body = saved if saved and str(saved.get("item_id")) == item_id else None
     if body is None and study.recorded:
-        st.info("This recorded study holds one explanation per user with a recorded explanation. In a study of your own, any item can be explained.")
+        st.info(
+            "This recorded study holds one explanation per user with a recorded explanation. In a study of your own, any item can be explained."
+        )
     elif body is None:
         question = {"run": run_id, "user": user, "item": item_id}
         if st.button("Explain this item", key="why_explain", type="primary"):
@@ -100,7 +119,9 @@ with reason_column:
         widgets.say(found.text, size="large")
         players = found.players
         st.plotly_chart(
-            charts.waterfall([one.title for one in players], [one.value for one in players], found.base, found.prediction),
+            charts.waterfall(
+                [one.title for one in players], [one.value for one in players], found.base, found.prediction
+            ),
             key="why_waterfall",
             config=charts.CONFIG,
             alt="Waterfall from the score without history to the score of the item",
@@ -112,7 +133,9 @@ with reason_column:
             effort.append(formats.duration(float(found.seconds)))
         widgets.caption(" · ".join(effort))
         widgets.table(
-            pd.DataFrame({"History item": [one.title for one in players], "Shapley value": [one.value for one in players]}),
+            pd.DataFrame(
+                {"History item": [one.title for one in players], "Shapley value": [one.value for one in players]}
+            ),
             "why_values",
             "shapley.csv",
             column_config={"Shapley value": st.column_config.NumberColumn(format="%+.4f")},

@@ -74,7 +74,11 @@ def _mark(point: Point, chart: Chart, shapes: Mapping[str, str], place: str | No
         + (f" ({point.y_low:.3f} to {point.y_high:.3f})" if point.y_low is not None else "")
         + f", {point.n or '?'} users<br>{axis.title}: {cost}<br>"
         + f"{formats.escape(marks.size_label(point.row.spec.recommender))}, {formats.escape(point.row.spec.precision)}<br>"
-        + ("on the front: nothing measured is both cheaper and better" if point.on_front else "something costs no more and ranks no worse")
+        + (
+            "on the front: nothing measured is both cheaper and better"
+            if point.on_front
+            else "something costs no more and ranks no worse"
+        )
         + ("<br>timing was noisy" if point.row.noisy else "")
     )
     error = None
@@ -98,7 +102,7 @@ def _mark(point: Point, chart: Chart, shapes: Mapping[str, str], place: str | No
         error_y=error,
         name=formats.escape(point.row.name),
         customdata=[point.row.run_id],
-        opacity=1.0 if point.on_front else 0.55,
+        opacity=1.0 if point.on_front else 0.6,
         marker={
             "symbol": symbol + ("-open" if point.assumed else ""),
             "color": colour,
@@ -126,7 +130,11 @@ def waterfall(titles: Sequence[str], values: Sequence[float], base: float, predi
             decreasing={"marker": {"color": "#c2405b"}},
             totals={"marker": {"color": "#3b6fd4"}},
             hovertemplate="%{customdata}<br>%{text}<extra></extra>",
-            customdata=["Score with an empty history", *(formats.escape(title) for title in titles), "Score of this item"],
+            customdata=[
+                "Score with an empty history",
+                *(formats.escape(title) for title in titles),
+                "Score of this item",
+            ],
             cliponaxis=False,
         )
     )
@@ -163,7 +171,9 @@ CURVES = {
 }
 
 
-def bars(names: Sequence[str], values: Sequence[float], colours: Sequence[str], unit: str, assumed: Sequence[bool] = ()) -> go.Figure:
+def bars(
+    names: Sequence[str], values: Sequence[float], colours: Sequence[str], unit: str, assumed: Sequence[bool] = ()
+) -> go.Figure:
     """Horizontal bars on a log axis, one per row; assumed ones are open."""
     open_bars = list(assumed) or [False] * len(values)
     figure = go.Figure(
@@ -180,8 +190,10 @@ def bars(names: Sequence[str], values: Sequence[float], colours: Sequence[str], 
         )
     )
     _shape(figure, unit, "", 80 + 26 * len(values))
-    figure.update_xaxes(type="log", exponentformat="SI")
-    figure.update_yaxes(tickvals=list(range(len(values))), ticktext=[_short(name) for name in names], autorange="reversed")
+    figure.update_xaxes(type="log", exponentformat="SI", dtick=1)
+    figure.update_yaxes(
+        tickvals=list(range(len(values))), ticktext=[_short(name) for name in names], autorange="reversed"
+    )
     return figure
 
 
@@ -203,7 +215,9 @@ def heat(rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[
     return _shape(figure, "", "", 120 + 46 * len(rows))
 
 
-def intervals(names: Sequence[str], means: Sequence[float], lows: Sequence[float], highs: Sequence[float], title: str) -> go.Figure:
+def intervals(
+    names: Sequence[str], means: Sequence[float], lows: Sequence[float], highs: Sequence[float], title: str
+) -> go.Figure:
     """Paired differences with their intervals around a line at 0."""
     figure = go.Figure(
         go.Scatter(
@@ -223,5 +237,7 @@ def intervals(names: Sequence[str], means: Sequence[float], lows: Sequence[float
     )
     figure.add_vline(x=0, line={"color": GREY, "dash": "dot"})
     _shape(figure, title, "", 90 + 30 * len(means))
-    figure.update_yaxes(tickvals=list(range(len(means))), ticktext=[_short(name) for name in names], autorange="reversed")
+    figure.update_yaxes(
+        tickvals=list(range(len(means))), ticktext=[_short(name) for name in names], autorange="reversed"
+    )
     return figure

@@ -31,7 +31,12 @@ def listed(key: str, known: lists.Lists, offered: bool) -> tuple[str | None, str
         return st.selectbox("User id", users, key=f"{key}_user", bind="query-params"), ""
     offers = {offer.kind: offer for offer in lists.offers(known)}
     kind = st.segmented_control(
-        "Offered because", list(offers), default=next(iter(offers)), required=True, key=f"{key}_offer", bind="query-params"
+        "Offered because",
+        list(offers),
+        default=next(iter(offers)),
+        required=True,
+        key=f"{key}_offer",
+        bind="query-params",
     )
     offer = offers[kind]
     return offer.user, f"User {formats.plain(offer.user)}. {offer.why}"

@@ -71,5 +71,7 @@ def heat_map(found: Sequence[Measurement]) -> go.Figure:
     rows = sorted({row for row, _ in cells}, key=lambda row: (len(row), row))
     columns = sorted({column for _, column in cells})
     values = [[cells.get((row, column)) for column in columns] for row in rows]
-    figure = charts.heat([f"{row} candidates" for row in rows], [f"batch {column}" for column in columns], values, "ms, p50")
+    figure = charts.heat(
+        [f"{row} candidates" for row in rows], [f"batch {column}" for column in columns], values, "ms, p50"
+    )
     return figure

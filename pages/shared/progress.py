@@ -15,7 +15,7 @@ ORDER = {"running": 0, "failed": 1, "finished": 2, "paused": 3, "queued": 4, "ca
 
 
 @st.fragment(run_every=2.0)
-def running(study: records.Study) -> None:
+def running(study: records.Study, *, links: bool = True) -> None:
     """What runs and what waits; reruns the page when a run has ended."""
     found = records.runs(study)
     active = [run for run in found if run.state == "running"]
@@ -31,8 +31,10 @@ def running(study: records.Study) -> None:
         minutes = sum(float(run.spec.get("minutes") or 0) for run in found if run.state in ACTIVE)
         left = f", about {formats.significant(minutes, 2)} minutes left on 2 cores" if minutes else ""
         st.caption(f"{waiting} waiting{left}.")
-    if failed:
-        widgets.link("build/runs.py", f"{failed} failed: read why on Runs")
+    if failed and links:
+        widgets.link("build/runs.py", f"{failed} failed: read why")
+    elif failed:
+        st.caption(f"{failed} failed; the reason stands in the table.")
     if not active and not waiting:
         st.caption("Nothing is running or waiting in this study.")
 

@@ -33,13 +33,15 @@ def _stamp(moment: Any) -> float:
 def one(study: records.Study, run_id: str) -> None:
     """State and controls, curves, before and after, figures, log."""
     run = records.of(study).run(run_id)
-    state, stop, retry = st.columns([4, 1, 1], vertical_alignment="center")
+    state, stop, retry = st.columns([4, 1, 1])
     with state:
         widgets.say(f"{run.name}: {run.state}, attempt {run.attempt}")
         if run.error:
             st.error(formats.plain(f"{run.error_kind or 'error'}: {run.error}"))
     if not study.recorded:
-        if stop.button("Stop", key=f"runs_stop_{run_id}", disabled=run.state not in progress.ACTIVE, icon=":material/stop:"):
+        if stop.button(
+            "Stop", key=f"runs_stop_{run_id}", disabled=run.state not in progress.ACTIVE, icon=":material/stop:"
+        ):
             records.ledger().cancel(run_id)
             st.rerun()
         again = run.state in ("failed", "cancelled", "paused")
@@ -57,7 +59,12 @@ def one(study: records.Study, run_id: str) -> None:
         st.subheader("Figures")
         widgets.table(tables.figure_table(row), f"runs_figures_{run_id}", "figures.csv", height=300)
     with st.expander("Spec, versions, conditions", icon=":material/data_object:"):
-        st.json({"spec": row.spec.to_dict(), **{name: row.documents[name] for name in ("versions", "conditions", "device") if name in row.documents}})
+        st.json(
+            {
+                "spec": row.spec.to_dict(),
+                **{name: row.documents[name] for name in ("versions", "conditions", "device") if name in row.documents},
+            }
+        )
 
 
 @st.fragment(run_every=2.0)
@@ -71,18 +78,20 @@ def _live(study: records.Study, run_id: str) -> None:
 
 
 def _curves(study: records.Study, run_id: str) -> None:
-    table = pd.DataFrame(records.of(study).curves(run_id), columns=["name", "step", "value"])
+    table = records.of(study).curves(run_id)
     if table.empty:
         return
     figures = charts.curves(table)
     for column, (name, figure) in zip(st.columns(len(figures)), figures.items(), strict=True):
-        column.plotly_chart(figure, key=f"runs_curve_{run_id}_{name}", config=charts.CONFIG, alt=f"{name} over training steps")
+        column.plotly_chart(
+            figure, key=f"runs_curve_{run_id}_{name}", config=charts.CONFIG, alt=f"{name} over training steps"
+        )
 
 
 def _log(study: records.Study, run_id: str) -> None:
-    lines = [str(getattr(entry, "line", entry)) for entry in records.of(study).logs(run_id)]
-    with st.expander(f"Log, {len(lines)} lines", icon=":material/notes:"):
-        st.text("\n".join(lines[-200:]) or "The run has written nothing yet.")
+    lines = [f"{time[11:19]}  {line}" for time, line in records.of(study).logs(run_id, 200)]
+    with st.expander(f"Log ({len(lines)})", icon=":material/notes:"):
+        st.text("\n".join(lines) or "The run has written nothing yet.")
 
 
 def _before_after(row: views.Row) -> None:
@@ -99,12 +108,24 @@ def _before_after(row: views.Row) -> None:
             column.metric(label, "not measured", border=True)
             continue
         spread = f"{values['low']:.3f} to {values['high']:.3f}" if values.get("low") is not None else ""
-        column.metric(f"{label}: {METRICS.get(key, key)}", f"{values[key]:.3f}", spread, delta_color="off", delta_arrow="off", border=True)
+        column.metric(
+            f"{label}: {METRICS.get(key, key)}",
+            f"{values[key]:.3f}",
+            spread,
+            delta_color="off",
+            delta_arrow="off",
+            border=True,
+        )
     change = body.get("difference")
     if change:
         apart = "distinguishable" if change["low"] > 0 or change["high"] < 0 else "not distinguishable"
         columns[2].metric(
-            "Change, paired", f"{change['mean']:+.3f}", f"{change['low']:+.3f} to {change['high']:+.3f}, {apart}", delta_color="off", delta_arrow="off", border=True
+            "Change, paired",
+            f"{change['mean']:+.3f}",
+            f"{change['low']:+.3f} to {change['high']:+.3f}, {apart}",
+            delta_color="off",
+            delta_arrow="off",
+            border=True,
         )
     first, last = body.get("first_loss"), body.get("last_loss")
     if first is not None and last is not None:

@@ -21,7 +21,12 @@ def recommender() -> tuple[dict[str, Any], str]:
     names = records.dataset_names() or ["ml-100k"]
     data = st.selectbox("Data set", names, key="train_data", bind="query-params")
     family = st.selectbox(
-        "Family", list(FAMILIES), index=list(FAMILIES).index("cross-encoder"), format_func=family_title, key="train_family", bind="query-params"
+        "Family",
+        list(FAMILIES),
+        index=list(FAMILIES).index("cross-encoder"),
+        format_func=family_title,
+        key="train_family",
+        bind="query-params",
     )
     one: dict[str, Any] = {"family": family}
     if family not in CLASSICAL:
@@ -43,9 +48,15 @@ def recommender() -> tuple[dict[str, Any], str]:
         one["head"] = st.selectbox("Head", ("linear", "attention"), key="train_head", bind="query-params")
     if family in ("cascade", "decoder"):
         one["retriever"] = st.selectbox(
-            "Cheap retriever", ("item-knn", "ease", "tf-idf", "popularity"), format_func=family_title, key="train_retriever", bind="query-params"
+            "Cheap retriever",
+            ("item-knn", "ease", "tf-idf", "popularity"),
+            format_func=family_title,
+            key="train_retriever",
+            bind="query-params",
         )
-        one["rerank_k"] = int(st.number_input("Items passed to the language model, K", 1, 1000, 20, key="train_k", bind="query-params"))
+        one["rerank_k"] = int(
+            st.number_input("Items passed to the language model, K", 1, 1000, 20, key="train_k", bind="query-params")
+        )
     return {"data": {"name": data}, "recommender": one}, family
 
 
@@ -78,7 +89,9 @@ def dials(family: str) -> dict[str, Sequence[Any]]:
     chosen["precisions"] = st.pills(
         "Precision", precisions, selection_mode="multi", default=["fp32"], key="train_precisions", bind="query-params"
     )
-    seeds = st.number_input("Seeds", 1, 5, 1, key="train_seeds", bind="query-params", help="Repeats with other random numbers.")
+    seeds = st.number_input(
+        "Seeds", 1, 5, 1, key="train_seeds", bind="query-params", help="Repeats with other random numbers."
+    )
     chosen["seeds"] = tuple(range(int(seeds)))
     return chosen
 
@@ -89,8 +102,12 @@ def budget(family: str) -> dict[str, Any]:
         return {}
     steps, minutes = st.columns(2)
     return {
-        "steps": int(steps.number_input("Training steps", 21, 100_000, 200, step=50, key="train_steps", bind="query-params")),
-        "max_minutes": float(minutes.number_input("At most, minutes", 0.5, 6000.0, 20.0, key="train_minutes", bind="query-params")),
+        "steps": int(
+            steps.number_input("Training steps", 21, 100_000, 200, step=50, key="train_steps", bind="query-params")
+        ),
+        "max_minutes": float(
+            minutes.number_input("At most, minutes", 0.5, 6000.0, 20.0, key="train_minutes", bind="query-params")
+        ),
     }
 
 
@@ -99,7 +116,9 @@ def protocol() -> dict[str, Any]:
     split, candidates, users, full = st.columns(4, vertical_alignment="bottom")
     return {
         "split": split.selectbox("Split", ("loo", "time"), key="train_split", bind="query-params"),
-        "candidates": candidates.selectbox("Candidates", ("100-uniform", "100-popular", "full"), key="train_candidates", bind="query-params"),
+        "candidates": candidates.selectbox(
+            "Candidates", ("100-uniform", "100-popular", "full"), key="train_candidates", bind="query-params"
+        ),
         "users": int(users.number_input("Users, 0 = all", 0, 1_000_000, 400, key="train_users", bind="query-params")),
         "also_full": full.toggle("Rank all items besides", key="train_full", bind="query-params"),
     }
@@ -111,12 +130,25 @@ def optimiser(family: str) -> dict[str, Any]:
         return {}
     objective, kind, rate, schedule = st.columns(4)
     return {
-        "objective": objective.selectbox("Objective", ("listwise", "bce", "mse", "pairwise"), key="train_objective", bind="query-params"),
+        "objective": objective.selectbox(
+            "Objective", ("listwise", "bce", "mse", "pairwise"), key="train_objective", bind="query-params"
+        ),
         "optimizer": kind.selectbox("Optimiser", ("adamw", "sgd"), key="train_optimizer", bind="query-params"),
         "learning_rate": float(
-            rate.number_input("Learning rate", 1e-7, 1.0, LEARNING_RATES["full"], step=1e-5, format="%.6f", key="train_rate", bind="query-params")
+            rate.number_input(
+                "Learning rate",
+                1e-7,
+                1.0,
+                LEARNING_RATES["full"],
+                step=1e-5,
+                format="%.6f",
+                key="train_rate",
+                bind="query-params",
+            )
         ),
-        "schedule": schedule.selectbox("Schedule", ("linear", "cosine", "exponential", "constant"), key="train_schedule", bind="query-params"),
+        "schedule": schedule.selectbox(
+            "Schedule", ("linear", "cosine", "exponential", "constant"), key="train_schedule", bind="query-params"
+        ),
     }
 
 

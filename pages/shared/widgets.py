@@ -71,7 +71,7 @@ def link(page: str, label: str, **query: str) -> None:
     """A link to a page that keeps the chosen study."""
     study = st.session_state.get("_study")
     kept = {"study": study.key} if study else {}
-    st.page_link(page_path(page), label=label, query_params={**kept, **query})
+    st.page_link(page_path(page), label=label, icon=":material/arrow_forward:", query_params={**kept, **query})
 
 
 def table(frame: pd.DataFrame, key: str, file_name: str, **options: Any) -> Any:
