@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import platform
 import time
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from llmrec_core.experiments.context import RunContext
 from llmrec_core.experiments.spec import RunSpec
 from llmrec_core.metrics.evaluate import evaluate
 from llmrec_core.profiling import device as devices
+from llmrec_core.profiling.allocator import keep_freed_memory
 from llmrec_core.profiling.economics import Economics, economics_of
 from llmrec_core.profiling.measure import CostMeter, counted_flops
 from llmrec_core.profiling.peaks import measure_peaks
@@ -41,6 +41,7 @@ def execute(spec: RunSpec, dataset: Dataset, context: RunContext, settings: Sett
         LlmrecError: whatever the parts raise; a `RunFailed` says how it ended.
     """
     began = time.perf_counter()
+    keep_freed_memory()
     context.document("versions", versions())
     found = devices.describe()
     context.document("device", found.to_dict())
@@ -164,7 +165,7 @@ def _showcase(
             ],
         }
         if number < EXPLAINED_USERS and spec.recommender.family != "decoder":
-            explained = explain_item(_reader_score(recommender), case.history, int(offered[best[0]]), players=min(8, _read_items(spec)))
+            explained = explain_item(_reader_score(recommender), case.history, int(offered[best[0]]), players=min(8, spec.recommender.history_items))
             reasons[users[case.user]] = {
                 "item_id": ids[explained.item],
                 "title": titles[explained.item],
@@ -179,15 +180,6 @@ def _showcase(
     context.document("explanations", reasons)
 
 
-def _read_items(spec: RunSpec) -> int:
-    return spec.recommender.history_items
-
-
 def _reader_score(recommender: Recommender) -> Any:
     """What is explained: the score itself, for a cascade the reader's (its list position depends on other items)."""
     return getattr(recommender, "inner", recommender).score
-
-
-def torch_threads() -> int:
-    """Threads for this machine's kernels: the physical cores, or what OMP_NUM_THREADS says."""
-    return int(os.environ.get("OMP_NUM_THREADS") or devices.describe().cores)

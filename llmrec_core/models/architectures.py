@@ -187,11 +187,14 @@ class Stack:
                 return float(getattr(self.config, name))
         return 0.0
 
-    def embed(self, tokens: Tensor, positions: Tensor, segment: int) -> tuple[Tensor, Rotary]:
-        """Layer-0 input (B, T, E) and the rotary tables of tokens (B, T) at `positions` (B, T)."""
+    def embed(self, tokens: Tensor, positions: Tensor, segment: int | Tensor) -> tuple[Tensor, Rotary]:
+        """Layer-0 input (B, T, E) and the rotary tables of tokens (B, T) at `positions` (B, T).
+
+        `segment` is BERT's token type, one for all or (B, T); other architectures have none.
+        """
         kind = self.config.model_type
         if kind == "bert":
-            types = torch.full_like(tokens, segment)
+            types = segment if isinstance(segment, Tensor) else torch.full_like(tokens, segment)
             return self.base.embeddings(input_ids=tokens, position_ids=positions, token_type_ids=types), None
         if kind == "gpt2":
             return self.base.drop(self.base.wte(tokens) + self.base.wpe(positions)), None

@@ -47,31 +47,61 @@ def compact(tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     return tokens.gather(-1, order)[..., :width], mask.gather(-1, order)[..., :width]
 
 
+@dataclass
+class Places:
+    """Where real tokens stand in a padded (rows, width) grid, so that linears never compute padding.
+
+    Between layers tokens are one flat row (1, R, E) of real ones; only attention sees the grid.
+    """
+
+    rows: int
+    width: int
+    index: Tensor | None  # (R,) flat places of real tokens; None when every place is real
+
+    @classmethod
+    def of(cls, mask: Tensor) -> Places:
+        rows, width = mask.shape
+        return cls(rows, width, None if bool(mask.all()) else mask.flatten().nonzero().squeeze(1))
+
+    def pick(self, grid: Tensor) -> Tensor:
+        """(rows, width, …) → (1, R, …)."""
+        flat = grid.flatten(0, 1)
+        return (flat if self.index is None else flat[self.index])[None]
+
+    def spread(self, heads: Tensor) -> Tensor:
+        """(1, heads, R, D) → (rows, heads, width, D), zeros at padding."""
+        if self.index is not None:
+            grid = heads.new_zeros(heads.shape[1], self.rows * self.width, heads.shape[3])
+            heads = grid.index_copy(1, self.index, heads[0])[None]
+        return heads[0].unflatten(1, (self.rows, self.width)).transpose(0, 1)
+
+
 def read_history(stack: Stack, tokens: Tensor, mask: Tensor, *, checkpointing: bool = False) -> History:
     """Keys and values of histories (G, S), right-padded (see `compact`)."""
+    places = Places.of(mask)
     positions = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
-    padded = None if bool(mask.all()) else mask
-    x, rotary = stack.embed(tokens, positions, segment=0)
-    attention_mask = padded[:, None, None, :] if padded is not None and not stack.causal else None
+    x, rotary = stack.embed(places.pick(tokens), places.pick(positions), segment=0)
+    padded = None if places.index is None else mask
+    visible = padded[:, None, None, :] if padded is not None and not stack.causal else None
     keys, values = [], []
     for number, block in enumerate(stack.blocks):
-        k, v = block.keys_values(x, rotary)
+        k, v = (places.spread(t) for t in block.keys_values(x, rotary))
         keys.append(k)
         values.append(v)
         if number == len(stack.blocks) - 1:
             break  # nobody reads the history's last output, only its keys and values
-        x = _run(_history_layer, checkpointing, block, stack, x, rotary, k, v, attention_mask)
+        x = _run(_whole_layer, checkpointing, block, stack, x, rotary, k, v, visible, places)
     return History(keys, values, mask.sum(-1), padded)
 
 
-def _history_layer(
-    block: Block, stack: Stack, x: Tensor, rotary: Rotary, k: Tensor, v: Tensor, mask: Tensor | None
+def _whole_layer(
+    block: Block, stack: Stack, x: Tensor, rotary: Rotary, k: Tensor, v: Tensor, visible: Tensor | None, places: Places
 ) -> Tensor:
     attended = F.scaled_dot_product_attention(
-        block.queries(x, rotary), k, v, attn_mask=mask, is_causal=stack.causal, scale=block.scale,
+        places.spread(block.queries(x, rotary)), k, v, attn_mask=visible, is_causal=stack.causal, scale=block.scale,
         dropout_p=stack.attention_dropout, enable_gqa=block.kv_heads != block.heads,
     )  # fmt: skip
-    return block.close(x, attended.transpose(1, 2).flatten(2))
+    return block.close(x, places.pick(attended.transpose(1, 2).flatten(2)))
 
 
 def read_candidates(
@@ -90,26 +120,30 @@ def read_candidates(
         read_at: (G, N) index of the only token whose state is wanted; the last layer then computes that row alone.
 
     Returns:
-        (G, N, E) when `read_at` is given, else (G, N, T, E).
+        (G, N, E) when `read_at` is given, else (G, N, T, E) with zeros at padding.
     """
     groups, count, width = tokens.shape
     device = tokens.device
-    positions = history.lengths[:, None, None] + torch.arange(width, device=device)
-    flat_positions = positions.expand(groups, count, width).reshape(groups, count * width)
-    x, rotary = stack.embed(tokens.reshape(groups, count * width), flat_positions, segment=1)
+    places = Places.of(mask.flatten(1))
+    positions = (history.lengths[:, None, None] + torch.arange(width, device=device)).expand_as(tokens)
+    x, rotary = stack.embed(places.pick(tokens.flatten(1)), places.pick(positions.flatten(1)), segment=1)
     own = mask[:, :, None, :]  # (G, N, 1, T): which own tokens may be looked at
     if stack.causal:
         own = own & torch.ones(width, width, dtype=torch.bool, device=device).tril()
-    elif bool(mask.all()):
+    elif places.index is None:
         own = None
     for number, block in enumerate(stack.blocks):
         last = read_at is not None and number == len(stack.blocks) - 1
         x = _run(
             _candidate_layer, checkpointing, block, stack, x, rotary, history.keys[number], history.values[number],
-            history.mask, own, count, read_at if last else None,
+            history.mask, own, count, places, read_at if last else None,
         )  # fmt: skip
-    x = stack.final(x)
-    return x if read_at is not None else x.unflatten(1, (count, width))
+    x = stack.final(x)[0]
+    if read_at is not None:
+        return x.view(groups, count, -1)
+    if places.index is not None:
+        x = x.new_zeros(groups * count * width, x.shape[-1]).index_copy(0, places.index, x)
+    return x.view(groups, count, width, -1)
 
 
 def _candidate_layer(
@@ -122,21 +156,25 @@ def _candidate_layer(
     past_mask: Tensor | None,
     own: Tensor | None,
     count: int,
+    places: Places,
     read_at: Tensor | None,
 ) -> Tensor:
-    width = x.shape[1] // count
-    k, v = block.keys_values(x, rotary)
-    rows = width
+    k, v = (places.spread(t) for t in block.keys_values(x, rotary))
+    groups, width = len(past_k), places.width // count
+    rows, wanted = width, places
     if read_at is not None:
-        flat = read_at + torch.arange(count, device=x.device) * width  # (G, N) rows of the flattened tokens
-        x = x.gather(1, flat[..., None].expand(-1, -1, x.shape[-1]))
+        flat = (read_at + torch.arange(groups * count, device=x.device).view(groups, count) * width).flatten()
+        if places.index is not None:
+            flat = torch.searchsorted(places.index, flat)
+        x = x[:, flat]
         if rotary is not None:
-            rotary = tuple(t.gather(1, flat[..., None].expand(-1, -1, t.shape[-1])) for t in rotary)  # type: ignore[assignment]
+            rotary = (rotary[0][:, flat], rotary[1][:, flat])
         if own is not None:
             own = own.expand(-1, -1, width, -1).gather(2, read_at[..., None, None].expand(-1, -1, 1, width))
-        rows = 1
-    q = block.queries(x, rotary)
-    return block.close(x, attend(q, k, v, past_k, past_v, past_mask, own, block.scale, count, rows, stack.attention_dropout))
+        rows, wanted = 1, Places(groups, count, None)
+    q = wanted.spread(block.queries(x, rotary))
+    attended = attend(q, k, v, past_k, past_v, past_mask, own, block.scale, count, rows, stack.attention_dropout)
+    return block.close(x, wanted.pick(attended))
 
 
 def attend(
@@ -190,15 +228,15 @@ def read_whole(stack: Stack, tokens: Tensor, mask: Tensor, segments: Tensor) -> 
     `segments` (B, T) is 1 where the candidate stands (BERT's token types), ignored by other architectures.
     """
     positions = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
-    if stack.config.model_type == "bert":
-        x = stack.base.embeddings(input_ids=tokens, position_ids=positions, token_type_ids=segments)
-        rotary: Rotary = None
-    else:
-        x, rotary = stack.embed(tokens, positions, segment=0)
-    attention_mask = None if stack.causal or bool(mask.all()) else mask[:, None, None, :]
+    x, rotary = stack.embed(tokens, positions, segment=segments)
+    visible = None if stack.causal or bool(mask.all()) else mask[:, None, None, :]
     for block in stack.blocks:
-        k, v = block.keys_values(x, rotary)
-        x = _history_layer(block, stack, x, rotary, k, v, attention_mask)
+        q, (k, v) = block.queries(x, rotary), block.keys_values(x, rotary)
+        attended = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=visible, is_causal=stack.causal, scale=block.scale, dropout_p=stack.attention_dropout,
+            enable_gqa=block.kv_heads != block.heads,
+        )  # fmt: skip
+        x = block.close(x, attended.transpose(1, 2).flatten(2))
     return stack.final(x)
 
 

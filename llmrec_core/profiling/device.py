@@ -7,6 +7,7 @@ is a normal case: an empty list and a reason. Energy counters refresh every 20â€
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import platform
@@ -103,10 +104,8 @@ class _Nvml:
 
     def __exit__(self, *_: object) -> None:
         if self.reason is None:
-            try:
+            with contextlib.suppress(*self.errors):
                 self.api.nvmlShutdown()
-            except self.errors:
-                pass  # nothing is left to close
 
     def read(self, call: Callable[..., Any], *arguments: Any) -> tuple[Any, str | None]:
         """The answer of one NVML call, or `None` and the reason."""
@@ -276,7 +275,7 @@ def clock_hz() -> float | None:
 
 def temperature_c() -> float | None:
     """Hottest CPU sensor, where the system tells it."""
-    sensors = getattr(psutil, "sensors_temperatures", dict)()
+    sensors: dict[str, Any] = getattr(psutil, "sensors_temperatures", dict)()
     readings = [reading.current for group in sensors.values() for reading in group if reading.current]
     return max(readings) if readings else None
 
@@ -290,7 +289,7 @@ class EnergyCounter:
 
     source: str
     reason: str | None = None
-    _read: Callable[[], float] | None = None
+    _read: Callable[[], float | None] | None = None
 
     @property
     def available(self) -> bool:

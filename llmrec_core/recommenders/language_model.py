@@ -57,10 +57,9 @@ class LanguageModelRecommender:
         self.model = ScorerModel(backbone, layout, head=chosen.head, history_attention=chosen.history_attention)
         self.parameters = sum(p.numel() for p in self.model.parameters())
         self.trainable = 0
-        self._use(Scorer(self.model))
-
-    def _use(self, scorer: Scorer) -> None:
-        self.scorer = scorer
+        self.loaded = False
+        """True once trained weights came from a folder: fitting again would change another run's model."""
+        self.scorer = Scorer(self.model)
 
     @property
     def trained(self) -> bool:
@@ -68,7 +67,7 @@ class LanguageModelRecommender:
 
     def fit(self, split: Split, context: RunContext) -> None:
         chosen, training = self.spec.recommender, self.spec.training
-        if not self.trained:
+        if not self.trained or self.loaded:
             return
         self._adapt()
         set_dropout(self.model.backbone.stack, training.dropout)
@@ -122,14 +121,19 @@ class LanguageModelRecommender:
         self.scorer.weights_changed()
 
     def save(self, folder: Path) -> None:
-        """Trained weights alone (all of them for full fine-tuning, adapters and head for LoRA) and the spec."""
+        """Trained weights alone (all of them for full fine-tuning, adapters and head for LoRA) and the spec.
+
+        To be called before `ready`, which merges and quantises.
+        """
         weights = {name: p for name, p in self.model.named_parameters() if p.requires_grad} if self.trained else {}
         state = {"spec": self.spec.to_dict(), "dataset": self.dataset.name, "content_hash": self.dataset.content_hash}
         write_folder(folder, {"weights": weights} if weights else {}, state)
 
     @classmethod
-    def load(cls, folder: Path, dataset: Dataset, settings: Settings | None = None) -> LanguageModelRecommender:
-        """The recommender saved in `folder`.
+    def load(
+        cls, folder: Path, dataset: Dataset, settings: Settings | None = None, *, precision: str = ""
+    ) -> LanguageModelRecommender:
+        """The recommender saved in `folder`, to be made `ready` in its own precision or the one given.
 
         Raises:
             CheckpointError: when the folder is damaged or was trained on another catalogue.
@@ -142,15 +146,16 @@ class LanguageModelRecommender:
                 f"{folder} was trained on {state['dataset']} with hash {state['content_hash'][:12]}, this data has "
                 f"{dataset.content_hash[:12]}; load it with its own data version"
             )
-        made = cls(run_from_dict(state["spec"]), dataset, settings or load_settings())
+        spec = run_from_dict(state["spec"])
+        spec = dataclasses.replace(spec, precision=precision or spec.precision)
+        made = cls(spec, dataset, settings or load_settings())
+        made.loaded = True
         if made.trained:
             made._adapt()
             named = dict(made.model.named_parameters())
             with torch.no_grad():
                 for name, value in tensors["weights"].items():
                     named[name].copy_(value)
-            for parameter in named.values():
-                parameter.requires_grad_(False)
         return made
 
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmrec_core.errors import UsageError
@@ -36,8 +37,8 @@ def classical_class(family: str) -> Any:
     return TfIdf
 
 
-def build(spec: RunSpec, dataset: Dataset, settings: Settings) -> Recommender:
-    """An unfitted recommender.
+def build(spec: RunSpec, dataset: Dataset, settings: Settings, *, parent: Path | None = None) -> Recommender:
+    """The recommender of a spec, to be fitted; with `parent`, the model folder of `spec.weights_from`, on those weights.
 
     Options that the spec leaves out keep the family's own defaults, which were tuned on ml-100k's validation cases. For EASE
     `history_items` is an option (0 = all), since its model is of whole histories.
@@ -55,7 +56,9 @@ def build(spec: RunSpec, dataset: Dataset, settings: Settings) -> Recommender:
         _check_options(family, options, [name for name in known if name != "counts"])
         return kind(**options)
     if spec.recommender.retriever:
-        return _cascade(spec, dataset, settings)
+        return _cascade(spec, dataset, settings, parent)
+    if parent is not None:
+        return _reader_of(spec, parent, dataset, settings)
     return family_class(family)(spec, dataset, settings)
 
 
@@ -88,11 +91,23 @@ def _check_options(family: str, options: dict[str, Any], known: list[str]) -> No
             )
 
 
-def _cascade(spec: RunSpec, dataset: Dataset, settings: Settings) -> Recommender:
-    """A cascade over an untrained reader; over weights of another run `experiments.execute` builds it itself."""
+def _cascade(spec: RunSpec, dataset: Dataset, settings: Settings, parent: Path | None) -> Recommender:
     from llmrec_core.recommenders.cascade import Cascade
 
     chosen = spec.recommender
-    cheap = replace(spec, recommender=type(chosen)(family=chosen.retriever, history_items=chosen.history_items))
-    reader = family_class("cross-encoder")(spec, dataset, settings)
-    return Cascade(spec, build(cheap, dataset, settings), reader, reader_is_trained=False)
+    if parent is None and chosen.family == "cascade":
+        raise UsageError("recommender.family 'cascade' reads with another run's weights; name that run in weights_from")
+    cheap = replace(spec, recommender=type(chosen)(family=chosen.retriever), weights_from="")
+    if parent is None:
+        reader = family_class(chosen.family)(spec, dataset, settings)
+    else:
+        reader = _reader_of(spec, parent, dataset, settings)
+    return Cascade(spec, build(cheap, dataset, settings), reader, reader_is_trained=parent is not None)
+
+
+def _reader_of(spec: RunSpec, parent: Path, dataset: Dataset, settings: Settings) -> Recommender:
+    """The language model stored in another run's folder (in a cascade's, its reader)."""
+    from llmrec_core.recommenders.language_model import LanguageModelRecommender
+
+    folder = parent / "reader" if (parent / "reader").is_dir() else parent
+    return LanguageModelRecommender.load(folder, dataset, settings, precision=spec.precision)
