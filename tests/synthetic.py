@@ -25,22 +25,23 @@ FILMS = (
 )  # fmt: skip
 
 # name, family, backbone, depth, adaptation, precision, skill, p95 ms, requests/s at batch 8, GFLOP, parameters
+LM = "minilm-l6"
 ROWS = (
     ("Popularity", "popularity", "", 0, "none", "fp32", 0.30, 0.08, 40_000, 1e-6, 1_682),
     ("Item-kNN", "item-knn", "", 0, "none", "fp32", 0.52, 0.9, 2_500, 4e-5, 2_800_000),
     ("EASE", "ease", "", 0, "none", "fp32", 0.55, 0.6, 4_000, 3e-5, 2_829_124),
     ("TF-IDF", "tf-idf", "", 0, "none", "fp32", 0.22, 1.1, 2_000, 5e-5, 40_000),
     ("SASRec", "sasrec", "", 0, "none", "fp32", 0.60, 3.1, 900, 0.02, 190_000),
-    ("Text-SASRec, MiniLM", "text-sasrec", "minilm-l6", 0, "none", "fp32", 0.63, 3.4, 800, 0.03, 22_900_000),
-    ("MiniLM cosine", "bi-encoder", "minilm-l6", 0, "none", "fp32", 0.25, 22.0, 60, 4.8, 22_700_000),
-    ("MiniLM cross-encoder, 2 layers", "cross-encoder", "minilm-l6", 2, "full", "fp32", 0.36, 95.0, 12, 13.0, 15_500_000),
-    ("MiniLM cross-encoder, 4 layers", "cross-encoder", "minilm-l6", 4, "full", "fp32", 0.41, 182.0, 6.2, 26.0, 19_100_000),
-    ("MiniLM cross-encoder, 6 layers", "cross-encoder", "minilm-l6", 6, "full", "fp32", 0.45, 268.0, 4.1, 39.0, 22_700_000),
-    ("MiniLM cross-encoder, 6 layers, LoRA", "cross-encoder", "minilm-l6", 6, "lora", "fp32", 0.40, 270.0, 4.1, 39.0, 22_800_000),
-    ("MiniLM cross-encoder, 6 layers, int8", "cross-encoder", "minilm-l6", 6, "full", "int8", 0.445, 190.0, 5.9, 39.0, 22_700_000),
-    ("SmolLM2 yes/no, not tuned", "decoder", "smollm2-135m", 30, "none", "fp32", 0.30, 2_700.0, 0.4, 290.0, 134_500_000),
-    ("Cascade: item-kNN, MiniLM reranks 20", "cascade", "minilm-l6", 6, "full", "fp32", 0.56, 61.0, 19, 8.4, 25_500_000),
-)  # fmt: skip
+    ("Text-SASRec, MiniLM", "text-sasrec", LM, 0, "none", "fp32", 0.63, 3.4, 800, 0.03, 22_900_000),
+    ("MiniLM cosine", "bi-encoder", LM, 0, "none", "fp32", 0.25, 22.0, 60, 4.8, 22_700_000),
+    ("MiniLM cross-encoder, 2 layers", "cross-encoder", LM, 2, "full", "fp32", 0.36, 95.0, 12, 13.0, 15_500_000),
+    ("MiniLM cross-encoder, 4 layers", "cross-encoder", LM, 4, "full", "fp32", 0.41, 182.0, 6.2, 26.0, 19_100_000),
+    ("MiniLM cross-encoder, 6 layers", "cross-encoder", LM, 6, "full", "fp32", 0.45, 268.0, 4.1, 39.0, 22_700_000),
+    ("MiniLM, 6 layers, LoRA", "cross-encoder", LM, 6, "lora", "fp32", 0.40, 270.0, 4.1, 39.0, 22_800_000),
+    ("MiniLM, 6 layers, int8", "cross-encoder", LM, 6, "full", "int8", 0.445, 190.0, 5.9, 39.0, 22_700_000),
+    ("SmolLM2 yes/no", "decoder", "smollm2-135m", 30, "none", "fp32", 0.30, 2_700.0, 0.4, 290.0, 134_500_000),
+    ("Cascade: item-kNN, MiniLM reranks 20", "cascade", LM, 6, "full", "fp32", 0.56, 61.0, 19, 8.4, 25_500_000),
+)
 
 
 def spec(row: tuple) -> RunSpec:
@@ -75,7 +76,7 @@ def _per_user(skill: float, number: int) -> tuple[np.ndarray, np.ndarray]:
 
 def record(row: tuple, number: int, hostile: bool = False) -> tuple[list[Measurement], list[Samples], dict]:
     """Measurements, samples and documents of one line of `ROWS`."""
-    name, family, backbone, _, adaptation, _, skill, p95_ms, per_s, gflop, parameters = row
+    _, family, backbone, _, adaptation, _, skill, p95_ms, per_s, gflop, parameters = row
     ndcg, hit = _per_user(skill, number)
     slices = {
         "all": list(range(USERS)),
@@ -168,8 +169,12 @@ def _explanation(number: int, hostile: bool) -> dict:
 def write_study(settings: Settings, name: str = "default", *, rows: tuple = ROWS, hostile: bool = False) -> Ledger:
     """A finished study in the ledger of `settings`, one failed and one queued run behind it."""
     ledger = Ledger.open(settings)
-    wrong = run_from_dict({"name": "Broken run", "minutes": 2.0, "recommender": {"family": "ease", "options": {"l2": 1.0}}})
-    later = run_from_dict({"name": "Waiting run", "minutes": 3.0, "recommender": {"family": "ease", "options": {"l2": 2.0}}})
+    wrong = run_from_dict(
+        {"name": "Broken run", "minutes": 2.0, "recommender": {"family": "ease", "options": {"l2": 1.0}}}
+    )
+    later = run_from_dict(
+        {"name": "Waiting run", "minutes": 3.0, "recommender": {"family": "ease", "options": {"l2": 2.0}}}
+    )
     title = HOSTILE if hostile else "Films: 14 recommenders on 120 people"
     ledger.add_study(StudySpec(name, title, (*(spec(row) for row in rows), wrong, later)))
     for _ in range(len(rows) + 1):
@@ -178,7 +183,9 @@ def write_study(settings: Settings, name: str = "default", *, rows: tuple = ROWS
         if found is None:
             ledger.fail(lease, "data", "the matrix is singular; use l2 above 0")
             continue
-        curves = [("train_loss", step, 2.8 - 0.01 * step) for step in range(0, 100, 10)] if rows[found][4] != "none" else []
+        curves = (
+            [("train_loss", step, 2.8 - 0.01 * step) for step in range(0, 100, 10)] if rows[found][4] != "none" else []
+        )
         curves += [("valid_ndcg@10", step, 0.1 + 0.002 * step) for step in range(0, 100, 50)] if curves else []
         ledger.report(lease, ("measure", 1, 2), curves, ["fit done", HOSTILE if hostile else "measured"])
         ledger.finish(lease, *record(rows[found], found, hostile))

@@ -60,9 +60,11 @@ def sentence(item_title: str, players: tuple[Player, ...]) -> str:
         return f"{item_title} is scored without any history, so there is nothing to attribute."
     order = sorted(players, key=lambda player: -player.value)
     for_it = [player for player in order[:2] if player.value > 0]
-    against = order[-1] if order[-1].value < 0 else None
+    least = order[-1]
     if not for_it:
-        return f"Nothing in the history speaks for {item_title}; {against.title} lowers its score most ({against.value:+.3f})."
+        return (
+            f"Nothing in the history speaks for {item_title}; {least.title} has the lowest value ({least.value:+.3f})."
+        )
     reasons = " and ".join(f"{player.title} ({player.value:+.3f})" for player in for_it)
-    tail = f"; {against.title} speaks against it ({against.value:+.3f})" if against else ""
+    tail = f"; {least.title} speaks against it ({least.value:+.3f})" if least.value < 0 else ""
     return f"{item_title} is recommended mostly because of {reasons}{tail}."

@@ -18,18 +18,11 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def significant(value: float, digits: int = 3) -> str:
-    """`value` with `digits` significant digits and thousands separators, never in exponent form."""
+    """`value` with `digits` significant digits and thousands separators; below 1e-6 in exponent form."""
     if value == 0:
         return "0"
-    magnitude = abs(value)
-    decimals = digits - 1
-    while magnitude >= 10:
-        magnitude, decimals = magnitude / 10, decimals - 1
-    while magnitude < 1:
-        magnitude, decimals = magnitude * 10, decimals + 1
-    if decimals > 8:
-        return f"{value:.2e}"
-    return f"{round(value, decimals):,.{max(decimals, 0)}f}"
+    decimals = digits - 1 - int(f"{value:.{digits - 1}e}".partition("e")[2])  # the exponent after rounding
+    return f"{value:.2e}" if decimals > 8 else f"{round(value, decimals):,.{max(decimals, 0)}f}"
 
 
 def _scaled(value: float, steps: tuple[tuple[float, str], ...]) -> str:

@@ -6,7 +6,7 @@ the best quality within the limits, then the cheapest row that is not distinguis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -16,10 +16,12 @@ from llmrec_core.experiments.views import (
     AXES,
     Pricing,
     Row,
+    best_first,
     cost,
     difference,
     distinguishable,
     machine,
+    price_or_infinity,
     usd_per_million,
 )
 
@@ -161,13 +163,13 @@ def choose(
         only: user codes of the slice, when it is not "all".
     """
     title = METRICS.get(metric, metric)
-
-    def value(row: Row) -> float:
-        return row.figure(metric, protocol, slice).value
-
-    known = sorted((row for row in rows if value(row) is not None), key=lambda row: -value(row))
+    known = best_first(rows, metric, protocol, slice)
     if not known:
         return Choice(None, None, f"No finished run has {title} under {protocol}.", "")
+
+    def value(row: Row) -> float:
+        return row.figure(metric, protocol, slice).value or 0.0
+
     feasible = [row for row in known if not broken_limits(row, limits, pricing)]
     if not feasible:
         nearest = min(known, key=lambda row: row.request_figure("latency_p95_s").value or float("inf"))
@@ -176,16 +178,14 @@ def choose(
             None, nearest, "Nothing measured keeps these limits.", f"The closest, {nearest.name}, fails: {reasons}."
         )
 
-    def price(row: Row) -> float:
-        found = usd_per_million(row, pricing).value
-        return float("inf") if found is None else found
-
     def tied(a: Row, b: Row) -> bool:
         found = difference(users.get(a.run_id, {}), users.get(b.run_id, {}), only)
         return found is not None and not distinguishable(found)
 
     best = feasible[0]
-    chosen = min((row for row in feasible if row is best or tied(best, row)), key=price)
+    chosen = min(
+        (row for row in feasible if row is best or tied(best, row)), key=lambda row: price_or_infinity(row, pricing)
+    )
     sentence = (
         f"Take {chosen.name}: {title} {value(chosen):.3f} under {protocol}, "
         f"p95 {formats.figure(chosen.request_figure('latency_p95_s'))}, "
@@ -203,10 +203,10 @@ def choose(
         why = "; ".join(broken_limits(next_best, limits, pricing))
         return Choice(chosen, next_best, sentence, f"The next best, {next_best.name}, fails: {why}.")
     found = difference(users.get(chosen.run_id, {}), users.get(next_best.run_id, {}), only)
-    return Choice(chosen, next_best, sentence, _why_not(chosen, next_best, found, price))
+    return Choice(chosen, next_best, sentence, _why_not(chosen, next_best, found, pricing))
 
 
-def _why_not(chosen: Row, other: Row, found: Difference | None, price: Callable[[Row], float]) -> str:
+def _why_not(chosen: Row, other: Row, found: Difference | None, pricing: Pricing) -> str:
     """Why a row that keeps the limits is not taken."""
     if found is None:
         apart = "has no per-user values in common, so the two cannot be compared user by user"
@@ -216,7 +216,8 @@ def _why_not(chosen: Row, other: Row, found: Difference | None, price: Callable[
         apart = (
             f"is not distinguishable in quality ({found.low:+.3f} to {found.high:+.3f}, paired over {found.n} users)"
         )
-    ratio = price(other) / price(chosen) if 0 < price(chosen) < float("inf") else 1.0
-    if 1 < ratio < float("inf"):
+    mine, theirs = usd_per_million(chosen, pricing).value, usd_per_million(other, pricing).value
+    ratio = theirs / mine if mine and theirs else 1.0
+    if ratio > 1:
         apart += f" and costs {formats.significant(ratio)} times as much"
     return f"The next best, {other.name}, {apart}."

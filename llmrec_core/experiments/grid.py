@@ -74,7 +74,7 @@ def _named(table: Mapping[str, Any]) -> RunSpec:
 
 
 def expected_minutes(spec: RunSpec, rows: Iterable[Row]) -> float | None:
-    """Minutes of finished runs alike (family, backbone, method), scaled by steps and depth; `None` when there are none."""
+    """Minutes of finished runs alike (family, backbone, method), scaled by steps and depth; `None` without any."""
     minutes = []
     for row in rows:
         one, other = spec.recommender, row.spec.recommender

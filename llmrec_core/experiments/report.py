@@ -23,13 +23,16 @@ if TYPE_CHECKING:
 STYLE = """
 :root{color-scheme:light dark;--ink:#1d2433;--soft:#5b6478;--line:#dbe0ea;--back:#fff;--card:#f5f7fb}
 @media(prefers-color-scheme:dark){:root{--ink:#e6e9f0;--soft:#9aa3b8;--line:#2d3444;--back:#11141c;--card:#1b202c}}
-body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--back);max-width:1080px;margin:2rem auto;padding:0 1rem}
+body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--back);max-width:1080px;
+margin:2rem auto;padding:0 1rem}
 h1{font-size:1.8rem;margin:0 0 .3rem}h2{font-size:1.2rem;margin:2rem 0 .6rem}
-.soft{color:var(--soft);font-size:.86rem}.verdict{background:var(--card);border-left:4px solid #3b6fd4;padding:1rem 1.2rem;border-radius:.5rem}
+.soft{color:var(--soft);font-size:.86rem}
+.verdict{background:var(--card);border-left:4px solid #3b6fd4;padding:1rem 1.2rem;border-radius:.5rem}
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(240px,1fr));gap:1rem;margin-top:1rem}
 .card{border:1px solid var(--line);border-radius:.6rem;padding:.9rem 1.1rem}.card b{font-size:1.05rem}
 .big{font-size:1.5rem;font-weight:600}.scroll{overflow-x:auto}
-table{border-collapse:collapse;font-size:.84rem;width:100%}th,td{border-bottom:1px solid var(--line);padding:.35rem .5rem;text-align:left;vertical-align:top}
+table{border-collapse:collapse;font-size:.84rem;width:100%}
+th,td{border-bottom:1px solid var(--line);padding:.35rem .5rem;text-align:left;vertical-align:top}
 th{white-space:nowrap;color:var(--soft);font-weight:600}
 svg{width:100%;height:auto;font:13px system-ui,sans-serif}svg text{fill:var(--ink)}.grid{stroke:var(--line)}
 .front{fill:none;stroke:var(--soft);stroke-dasharray:4 4;stroke-width:1.5}
@@ -145,14 +148,15 @@ def _explanation(found: explanations.Explanation, run: str) -> str:
     )
     return (
         f"<h2>Why this item</h2><p>{formats.escape(found.text)}</p>"
-        f"<table><thead><tr><th>History item</th><th>Shapley value</th><th></th></tr></thead><tbody>{lines}</tbody></table>"
+        "<table><thead><tr><th>History item</th><th>Shapley value</th><th></th></tr></thead>"
+        f"<tbody>{lines}</tbody></table>"
         f'<p class="soft">{formats.escape(run)} · without history {found.base:.4f}, score {found.prediction:.4f}</p>'
     )
 
 
 def conditions_table(rows: Sequence[views.Row]) -> pd.DataFrame:
     """Machine, versions, price and power of the finished runs, one line per distinct set."""
-    lines = {}
+    lines: dict[tuple[str, ...], dict[str, str]] = {}
     for row in rows:
         if row.state != "finished":
             continue
@@ -199,8 +203,8 @@ def gather(
     for run in runs:
         documents = {name: ledger.document(run.id, name) for name in views.SMALL_DOCUMENTS}
         rows.append(views.make_row(run, table, {name: body for name, body in documents.items() if body is not None}))
-    names = [name for row in rows for name in row.protocols]
-    protocol = max(names, key=names.count) if names else ""
+    measured = [name for row in rows for name in row.protocols]
+    protocol = max(measured, key=measured.count) if measured else ""
     finished = [row.run_id for row in rows if row.state == "finished"]
     users = {run_id: views.per_user(ledger.samples(run_id, "ndcg@10", protocol)) for run_id in finished}
     hits = {run_id: views.per_user(ledger.samples(run_id, "recall@10", protocol)) for run_id in finished}

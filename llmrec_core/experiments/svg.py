@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from llmrec_core.experiments import formats, marks
 from llmrec_core.experiments.front import METRICS, Chart, Point
 from llmrec_core.experiments.views import AXES
 
+Scale = Callable[[float], float]
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 1000, 520, 70, 330, 20, 55
 
 
@@ -99,7 +101,7 @@ def pareto(chart: Chart) -> str:
     return "".join(parts) + "</svg>"
 
 
-def _front(chart: Chart, across, up) -> list[str]:
+def _front(chart: Chart, across: Scale, up: Scale) -> list[str]:
     front = chart.front
     if len(front) < 2:
         return []
@@ -109,7 +111,7 @@ def _front(chart: Chart, across, up) -> list[str]:
     return [f'<path class="front" d="{" ".join(steps)}"/>']
 
 
-def _points(chart: Chart, across, up) -> list[str]:
+def _points(chart: Chart, across: Scale, up: Scale) -> list[str]:
     shapes = marks.shapes([point.row.spec.recommender for point in chart.points])
     parts = []
     ordered: list[Point] = sorted(chart.points, key=lambda point: -point.y)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -112,8 +113,8 @@ def spec_differences(a: Row, b: Row) -> pd.DataFrame:
     )
 
 
-def _flat(body: dict, prefix: str = "") -> dict:
-    flat = {}
+def _flat(body: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
     for name, value in body.items():
         if isinstance(value, dict) and value:
             flat |= _flat(value, f"{prefix}{name}.")

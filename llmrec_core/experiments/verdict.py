@@ -9,28 +9,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from llmrec_core.experiments import formats
-from llmrec_core.experiments.front import Limits, broken_limits
+from llmrec_core.experiments.front import METRICS, Limits, broken_limits
 from llmrec_core.experiments.views import (
     AS_RECORDED,
     Pricing,
     Row,
+    best_first,
     candidates_of,
     difference,
     distinguishable,
+    price_or_infinity,
     usd_per_million,
 )
 from llmrec_core.types import Measurement
 
+if TYPE_CHECKING:
+    from llmrec_core.metrics.intervals import Difference
+
 Users = Mapping[str, Mapping[int, float]]
+"""Run id → user code → value."""
 
 
 @dataclass(frozen=True)
 class Traffic:
     """What a reader types on Start."""
 
-    requests_per_month: float = 1e6
+    requests_per_month: float = 1e7
     usd_per_month: float | None = None
     p95_s: float | None = None
     hit_worth_usd: float = 0.001
@@ -66,6 +73,25 @@ class Verdict:
     turns: tuple[str, ...] = ()
     language: Row | None = None
     classical: Row | None = None
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What is compared, and under which prices."""
+
+    metric: str
+    protocol: str
+    users: Users
+    hits: Users
+    traffic: Traffic
+    pricing: Pricing
+
+    def difference(self, a: Row, b: Row, only: Sequence[int] | None = None) -> Difference | None:
+        return difference(self.users.get(a.run_id, {}), self.users.get(b.run_id, {}), only)
+
+    def tied(self, a: Row, b: Row) -> bool:
+        found = self.difference(a, b)
+        return found is not None and not distinguishable(found)
 
 
 def noun(dataset: str) -> str:
@@ -105,60 +131,64 @@ def judge(
         users: per-user values of `metric` by run id; decides who is better.
         hits: per-user hits (Recall@k) by run id; prices an extra hit.
     """
-    known = [row for row in rows if row.figure(metric, protocol).value is not None]
-    ranked = sorted(known, key=lambda row: -row.figure(metric, protocol).value)
+    ask = _Question(metric, protocol, users, hits, traffic, pricing)
+    ranked = best_first(rows, metric, protocol)
     if not ranked:
         return Verdict("unknown", "No run has finished yet, so there is nothing to compare.")
     language = next((row for row in ranked if row.uses_language_model), None)
     classical = next((row for row in ranked if not row.uses_language_model), None)
-    cards = _cards(ranked, metric, protocol, users, traffic, pricing)
+    cards = _cards(ranked, ask)
     if language is None or classical is None:
         which = "language model" if language is None else "classical recommender"
-        return Verdict(
-            "unknown",
-            f"No {which} has finished yet, so the two cannot be compared.",
-            cards,
-            "",
-            "",
-            (),
-            language,
-            classical,
-        )
+        sentence = f"No {which} has finished yet, so the two cannot be compared."
+        return Verdict("unknown", sentence, cards, language=language, classical=classical)
+    found = ask.difference(language, classical)
+    extra, even = _price_of_a_hit(language, classical, ask)
+    return Verdict(
+        _answer(found),
+        _sentence(language, classical, found, ask),
+        cards,
+        extra,
+        even,
+        _turns(rows, ask),
+        language,
+        classical,
+    )
 
-    found = difference(users.get(language.run_id, {}), users.get(classical.run_id, {}))
-    hits_found = difference(hits.get(language.run_id, {}), hits.get(classical.run_id, {}))
-    answer = "not distinguishable" if not distinguishable(found) else "yes" if found.mean > 0 else "no"
+
+def _answer(found: Difference | None) -> str:
     if found is None:
-        answer = "unknown"
-    extra, even = _price_of_a_hit(language, classical, hits_found, traffic, pricing)
-    sentence = _sentence(answer, language, classical, metric, protocol, hits_found, found, pricing)
-    return Verdict(answer, sentence, cards, extra, even, _turns(rows, protocol, metric, users), language, classical)
+        return "unknown"
+    return "not distinguishable" if not found.distinguishable else "yes" if found.mean > 0 else "no"
 
 
-def _sentence(answer, language, classical, metric, protocol, hits_found, found, pricing) -> str:
-    item, k = noun(language.spec.data.name), language.spec.protocol.k
-    mine, theirs = hits_per_100(language, protocol), hits_per_100(classical, protocol)
-    among = candidates_of(protocol)
+_OPENINGS = {
+    "yes": "Yes, in quality",
+    "no": "No",
+    "not distinguishable": "Not distinguishable",
+    "unknown": "Unknown, as the two share no users",
+}
+
+
+def _sentence(language: Row, classical: Row, found: Difference | None, ask: _Question) -> str:
+    item, k, among = noun(language.spec.data.name), language.spec.protocol.k, candidates_of(ask.protocol)
     among = "all candidates" if among == "full" else f"{among} candidates"
-    counts = (
-        f"the withheld {item} is in the top {k} of {among} for {mine.value:.0f} of 100 users with {language.name}, "
-        f"the best language model here, and for {theirs.value:.0f} with {classical.name}, the best classical one"
-        if mine.value is not None and theirs.value is not None
-        else f"{language.name} reaches {language.figure(metric, protocol).value:.3f}, {classical.name} "
-        f"{classical.figure(metric, protocol).value:.3f}"
-    )
-    ratio = _ratio(usd_per_million(language, pricing).value, usd_per_million(classical, pricing).value)
+    mine, theirs = hits_per_100(language, ask.protocol), hits_per_100(classical, ask.protocol)
+    title = METRICS.get(ask.metric, ask.metric)
+    if mine.value is not None and theirs.value is not None:
+        counts = (
+            f"the withheld {item} is in the top {k} of {among} for {mine.value:.0f} of 100 users with {language.name}, "
+            f"the best language model here, and for {theirs.value:.0f} with {classical.name}, the best classical one"
+        )
+    else:
+        counts = (
+            f"{title} of {language.name} is {formats.figure(language.figure(ask.metric, ask.protocol))}, "
+            f"of {classical.name} {formats.figure(classical.figure(ask.metric, ask.protocol))}"
+        )
+    spread = f" (paired {title} difference {found.low:+.3f} to {found.high:+.3f}, {found.n} users)" if found else ""
+    ratio = _ratio(usd_per_million(language, ask.pricing).value, usd_per_million(classical, ask.pricing).value)
     cost = f" A request costs {ratio} with the language model." if ratio else ""
-    spread = (
-        f" (paired {metric.upper()} difference {found.low:+.3f} to {found.high:+.3f}, {found.n} users)" if found else ""
-    )
-    opening = {
-        "yes": "Yes, in quality",
-        "no": "No",
-        "not distinguishable": "Not distinguishable",
-        "unknown": "Unknown, as the two share no users",
-    }[answer]
-    return f"{opening}: {counts}{spread}.{cost}"
+    return f"{_OPENINGS[_answer(found)]}: {counts}{spread}.{cost}"
 
 
 def _ratio(a: float | None, b: float | None) -> str:
@@ -167,133 +197,111 @@ def _ratio(a: float | None, b: float | None) -> str:
     return f"{formats.significant(a / b, 2)} times as much" if a >= b else f"{formats.significant(b / a, 2)} times less"
 
 
-def _price_of_a_hit(language, classical, hits_found, traffic, pricing) -> tuple[str, str]:
+def _price_of_a_hit(language: Row, classical: Row, ask: _Question) -> tuple[str, str]:
     """What one more hit costs by taking the language model, and the worth at which that breaks even."""
-    dear, cheap = usd_per_million(language, pricing).value, usd_per_million(classical, pricing).value
-    if dear is None or cheap is None or hits_found is None:
+    dear, cheap = usd_per_million(language, ask.pricing).value, usd_per_million(classical, ask.pricing).value
+    found = difference(ask.hits.get(language.run_id, {}), ask.hits.get(classical.run_id, {}))
+    if dear is None or cheap is None or found is None:
         return "The price of an extra hit is unknown: a price or the per-user values are missing.", ""
-    more = dear - cheap
-    if not distinguishable(hits_found):
+    a, b, more = language.name, classical.name, dear - cheap
+    if not found.distinguishable:
         return (
-            f"An extra hit has no price: the hits of {language.name} and {classical.name} are not distinguishable "
-            f"({100 * hits_found.low:+.1f} to {100 * hits_found.high:+.1f} per 100 users), and a million requests differ "
-            f"by {formats.dollars(more)}.",
-            "",
-        )
-    if hits_found.mean < 0:
-        return (
-            f"There is no extra hit to buy: {language.name} finds {-100 * hits_found.mean:.1f} fewer per 100 users than "
-            f"{classical.name}"
-            + (f" and costs {formats.dollars(more)} more per million requests." if more > 0 else "."),
-            "",
-        )
+            f"An extra hit has no price: the hits of {a} and {b} are not distinguishable ({100 * found.low:+.1f} to "
+            f"{100 * found.high:+.1f} per 100 users), and a million requests differ by {formats.dollars(more)}."
+        ), ""
+    if found.mean < 0:
+        dearer = f" and costs {formats.dollars(more)} more per million requests" if more > 0 else ""
+        fewer = f"{-100 * found.mean:.1f} fewer per 100 users than {b}"
+        return f"There is no extra hit to buy: {a} finds {fewer}{dearer}.", ""
     if more <= 0:
-        return f"{language.name} finds {100 * hits_found.mean:.1f} more hits per 100 users and costs no more.", ""
-    per_hit = more / 1e6 / hits_found.mean
-    gain = traffic.requests_per_month * (hits_found.mean * traffic.hit_worth_usd - more / 1e6)
+        return f"{a} finds {100 * found.mean:.1f} more hits per 100 users and costs no more.", ""
+    per_hit, lowest, highest = (more / 1e6 / share for share in (found.mean, found.high, found.low))
+    worth, requests = ask.traffic.hit_worth_usd, ask.traffic.requests_per_month
+    gain = requests * (found.mean * worth - more / 1e6)
     extra = (
-        f"{100 * hits_found.mean:.1f} extra hits per 100 requests ({100 * hits_found.low:.1f} to "
-        f"{100 * hits_found.high:.1f}) at {formats.dollars(per_hit)} each, {language.name} against {classical.name}."
+        f"{100 * found.mean:.1f} extra hits per 100 requests ({100 * found.low:.1f} to {100 * found.high:.1f}) "
+        f"at {formats.dollars(per_hit)} each, {a} against {b}."
     )
-    side = "gains" if gain > 0 else "loses"
     even = (
-        f"It breaks even when a hit is worth {formats.dollars(per_hit)} "
-        f"({formats.dollars(more / 1e6 / hits_found.high)} to {formats.dollars(more / 1e6 / hits_found.low)}); at "
-        f"{formats.dollars(traffic.hit_worth_usd)} a hit the language model {side} {formats.dollars(abs(gain))} a month."
+        f"It breaks even when a hit is worth {formats.dollars(per_hit)} ({formats.dollars(lowest)} to "
+        f"{formats.dollars(highest)}); at {formats.dollars(worth)} a hit the language model "
+        f"{'gains' if gain > 0 else 'loses'} {formats.dollars(abs(gain))} a month."
     )
     return extra, even
 
 
-def _cards(ranked, metric, protocol, users, traffic, pricing) -> tuple[Card, ...]:
+def _cards(ranked: Sequence[Row], ask: _Question) -> tuple[Card, ...]:
     """Cheapest sensible, best within the budget, best quality."""
 
     def card(title: str, row: Row, note: str) -> Card:
-        return Card(
-            title,
-            row,
-            hits_per_100(row, protocol),
-            candidates_of(protocol),
-            row.request_figure("latency_p95_s"),
-            monthly(row, traffic, pricing),
-            note,
-        )
+        cost = monthly(row, ask.traffic, ask.pricing)
+        hits, p95 = hits_per_100(row, ask.protocol), row.request_figure("latency_p95_s")
+        return Card(title, row, hits, candidates_of(ask.protocol), p95, cost, note)
 
-    def price(row: Row) -> float:
-        found = usd_per_million(row, pricing).value
-        return float("inf") if found is None else found
-
-    floor = next((row for row in ranked if row.spec.recommender.family == "popularity"), None)
-    above = [
-        row
-        for row in ranked
-        if floor is not None
-        and row is not floor
-        and (found := difference(users.get(row.run_id, {}), users.get(floor.run_id, {}))) is not None
-        and found.low > 0
-    ]
-    sensible = min(above or ranked, key=price)
-    note = (
-        "the cheapest row that beats popularity beyond the interval"
-        if above
-        else "the cheapest row; none beats popularity"
-    )
-    cards = [card("Cheapest sensible", sensible, note if floor else "the cheapest row")]
-
+    cards = [card("Cheapest sensible", *_sensible(ranked, ask))]
+    traffic = ask.traffic
     budget = None if traffic.usd_per_month is None else traffic.usd_per_month / traffic.requests_per_month * 1e6
-    limits = Limits(traffic.p95_s, budget)
-    within = [row for row in ranked if not broken_limits(row, limits, pricing)]
+    within = [row for row in ranked if not broken_limits(row, Limits(traffic.p95_s, budget), ask.pricing)]
     if within:
-        cards.append(card("Best within budget", within[0], _tie_note(within[0], within, users)))
-    cards.append(card("Best quality", ranked[0], _tie_note(ranked[0], ranked, users)))
+        cards.append(card("Best within budget", within[0], _tie_note(within[0], within, ask)))
+    cards.append(card("Best quality", ranked[0], _tie_note(ranked[0], ranked, ask)))
     return tuple(cards)
 
 
-def _tie_note(best: Row, rows: Sequence[Row], users: Users) -> str:
+def _sensible(ranked: Sequence[Row], ask: _Question) -> tuple[Row, str]:
+    """The cheapest row that beats popularity beyond the interval, and that in words."""
+    floor = next((row for row in ranked if row.spec.recommender.family == "popularity"), None)
+    if floor is None:
+        return min(ranked, key=lambda row: price_or_infinity(row, ask.pricing)), "the cheapest row"
+    above = []
+    for row in ranked:
+        found = ask.difference(row, floor)
+        if found is not None and found.low > 0:
+            above.append(row)
+    note = "the cheapest that beats popularity beyond the interval" if above else "the cheapest; none beats popularity"
+    return min(above or ranked, key=lambda row: price_or_infinity(row, ask.pricing)), note
+
+
+def _tie_note(best: Row, rows: Sequence[Row], ask: _Question) -> str:
     """Names of the rows that cannot be told from `best`."""
-    tied = []
-    for row in rows:
-        if row is best:
-            continue
-        found = difference(users.get(best.run_id, {}), users.get(row.run_id, {}))
-        if found is not None and not distinguishable(found):
-            tied.append(row.name)
+    tied = [row.name for row in rows if row is not best and ask.tied(best, row)]
     if not tied:
         return "better than every other row beyond the interval" if len(rows) > 1 else "the only row"
-    shown = ", ".join(tied[:2]) + (f" and {len(tied) - 2} more" if len(tied) > 2 else "")
-    return f"not distinguishable from {shown}"
+    more = f" and {len(tied) - 2} more" if len(tied) > 2 else ""
+    return f"not distinguishable from {', '.join(tied[:2])}{more}"
 
 
-def _turns(rows: Sequence[Row], protocol: str, metric: str, users: Users) -> tuple[str, ...]:
+def _turns(rows: Sequence[Row], ask: _Question) -> tuple[str, ...]:
     """For each slice, whether the best language model or the best classical row leads there."""
-    names = [figure.slice for row in rows for figure in row.figures if figure.protocol == protocol]
+    names = [figure.slice for row in rows for figure in row.figures if figure.protocol == ask.protocol]
     sentences = []
     for name in dict.fromkeys(name for name in names if name != "all"):
-        known = [row for row in rows if row.figure(metric, protocol, name).value is not None]
-        best = sorted(known, key=lambda row: -row.figure(metric, protocol, name).value)
-        language = next((row for row in best if row.uses_language_model), None)
-        classical = next((row for row in best if not row.uses_language_model), None)
+        ranked = best_first(rows, ask.metric, ask.protocol, name)
+        language = next((row for row in ranked if row.uses_language_model), None)
+        classical = next((row for row in ranked if not row.uses_language_model), None)
         if language is None or classical is None:
             continue
-        a, b = language.figure(metric, protocol, name), classical.figure(metric, protocol, name)
-        members = next((row.documents["slices"].get(name) for row in rows if row.documents.get("slices")), None)
-        found = (
-            difference(users.get(language.run_id, {}), users.get(classical.run_id, {}), members) if members else None
-        )
-        if found is not None:
-            state = "not distinguishable" if not distinguishable(found) else _lead(found.mean, language, classical)
-        elif None not in (a.low, a.high, b.low, b.high):
-            apart = a.low > b.high or b.low > a.high
-            state = (
-                _lead(a.value - b.value, language, classical) if apart else "not distinguishable (intervals overlap)"
-            )
-        else:
-            state = "no interval recorded"
+        a = language.figure(ask.metric, ask.protocol, name)
+        b = classical.figure(ask.metric, ask.protocol, name)
         sentences.append(
-            f"{name[:1].upper()}{name[1:]} ({a.n or '?'} users): {language.name} {a.value:.3f}, "
-            f"{classical.name} {b.value:.3f} – {state}."
+            f"{name[:1].upper()}{name[1:]} ({a.n or '?'} users): {language.name} {formats.figure(a)}, "
+            f"{classical.name} {formats.figure(b)} – {_leader(rows, name, language, classical, ask)}."
         )
     return tuple(sentences)
 
 
-def _lead(gap: float, language: Row, classical: Row) -> str:
-    return f"{language.name} leads" if gap > 0 else f"{classical.name} leads"
+def _leader(rows: Sequence[Row], part: str, language: Row, classical: Row, ask: _Question) -> str:
+    """Who leads on a slice: paired where the record names its users, else by whether the intervals overlap."""
+    members = next((row.documents["slices"].get(part) for row in rows if row.documents.get("slices")), None)
+    if members:
+        found = ask.difference(language, classical, members)
+        if found is None or not found.distinguishable:
+            return "not distinguishable"
+        return f"{language.name if found.mean > 0 else classical.name} leads"
+    a = language.figure(ask.metric, ask.protocol, part)
+    b = classical.figure(ask.metric, ask.protocol, part)
+    if a.low is None or a.high is None or b.low is None or b.high is None:
+        return "no interval recorded"
+    if a.low > b.high:
+        return f"{language.name} leads"
+    return f"{classical.name} leads" if b.low > a.high else "not distinguishable, the intervals overlap"

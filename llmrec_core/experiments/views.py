@@ -94,16 +94,14 @@ def candidates_of(protocol: str) -> str:
 
 def measurements_of(table: pd.DataFrame, run_id: str) -> tuple[Measurement, ...]:
     """The rows of one run in the ledger's measurement table as records."""
-    names = ("name", "value", "unit", "low", "high", "n", "slice", "protocol", "reason")
+    columns = ["name", "value", "unit", "low", "high", "n", "slice", "protocol", "reason"]
     rows = []
-    mine = table[table["run_id"] == run_id]
-    for values in mine[list(names)].itertuples(index=False, name=None):
-        known = dict(zip(names, (None if _missing(value) else value for value in values), strict=True))
-        known["n"] = None if known["n"] is None else int(known["n"])
-        known["slice"], known["protocol"] = known["slice"] or "all", known["protocol"] or ""
-        if known["value"] is None and not known["reason"]:
-            known["reason"] = "no reason was recorded"
-        rows.append(Measurement(**{**known, "unit": known["unit"] or ""}))
+    for values in table.loc[table["run_id"] == run_id, columns].itertuples(index=False, name=None):
+        name, value, unit, low, high, n, part, protocol, reason = (None if _missing(one) else one for one in values)
+        if value is None and not reason:
+            reason = "no reason was recorded"
+        count = None if n is None else int(n)
+        rows.append(Measurement(str(name), value, unit or "", low, high, count, part or "all", protocol or "", reason))
     return tuple(rows)
 
 
@@ -186,6 +184,12 @@ def usd_per_million(row: Row, pricing: Pricing = AS_RECORDED) -> Measurement:
     )
 
 
+def price_or_infinity(row: Row, pricing: Pricing = AS_RECORDED) -> float:
+    """Dollars per million for ordering: an unknown price comes last."""
+    found = usd_per_million(row, pricing).value
+    return math.inf if found is None else found
+
+
 @dataclass(frozen=True)
 class Energy:
     """Joules and grams of CO2e of a request, and whether they were assumed from typed-in watts."""
@@ -199,9 +203,10 @@ def energy(row: Row, pricing: Pricing = AS_RECORDED) -> Energy:
     """Energy of one request: the recorded figure, or typed-in watts ÷ throughput, marked as assumed."""
     joules = row.request_figure("energy_per_request_j", batch=None)
     rate = row.request_figure("throughput_requests_per_s", batch=None)
-    assumed = joules.value is None and pricing.watts is not None and bool(rate.value)
-    if assumed:
+    assumed = False
+    if joules.value is None and pricing.watts is not None and rate.value:
         joules = Measurement("energy_per_request_j", pricing.watts / rate.value, "J", protocol=rate.protocol)
+        assumed = True
     grid = pricing.grid(row)
     if joules.value is None or grid is None:
         reason = joules.reason or "no grid intensity is recorded; type one in"
@@ -293,12 +298,14 @@ def per_user(sample: Any) -> dict[int, float]:
 
 def difference(a: PerUser, b: PerUser, only: Iterable[int] | None = None) -> Difference | None:
     """Paired difference a − b over the users both have (and that are in `only`); `None` below two users."""
+    import numpy as np
+
     from llmrec_core.metrics.intervals import paired_difference
 
     users = sorted(set(a) & set(b) if only is None else set(a) & set(b) & set(only))
     if len(users) < 2:
         return None
-    return paired_difference([a[user] for user in users], [b[user] for user in users])
+    return paired_difference(np.array([a[user] for user in users]), np.array([b[user] for user in users]))
 
 
 def distinguishable(found: Difference | None) -> bool:
@@ -336,7 +343,8 @@ def machine(row: Row) -> str:
     return str(device.get("name") or device.get("cpu") or "")
 
 
-def best_first(rows: Sequence[Row], metric: str, protocol: str) -> list[Row]:
+def best_first(rows: Sequence[Row], metric: str, protocol: str, slice: str = "all") -> list[Row]:
     """Rows with a value of `metric`, best first."""
-    known = [row for row in rows if row.figure(metric, protocol).value is not None]
-    return sorted(known, key=lambda row: -row.figure(metric, protocol).value)
+    values = {row.run_id: row.figure(metric, protocol, slice).value for row in rows}
+    known = [row for row in rows if values[row.run_id] is not None]
+    return sorted(known, key=lambda row: -(values[row.run_id] or 0.0))

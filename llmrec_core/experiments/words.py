@@ -37,9 +37,9 @@ METHODS = {
         "on the same users, pair by pair. Ties in the score get their mean rank."
     ),
     "latency": (
-        "Wall-clock time of one request (one user, one list) after warm-up, one at a time, device synchronised, no other "
-        "request running. Two windows apart in time; a window with more than 10 % foreign load is repeated, then marked "
-        "noisy. Raw samples stay in the record."
+        "Wall-clock time of one request (one user, one list) after warm-up, one at a time, device synchronised, no "
+        "other request running. Two windows apart in time; a window with more than 10 % foreign load is repeated, "
+        "then marked noisy. Raw samples stay in the record."
     ),
     "price": (
         "Hourly price ÷ (requests per hour at the largest measured batch × utilisation) × 10⁶. A request is one user's "
@@ -51,12 +51,13 @@ METHODS = {
     ),
     "memory": "Highest resident memory of the process that holds the model, including Python and its libraries.",
     "energy": (
-        "Difference of the energy counter (NVML, or RAPL where readable) over windows of seconds, divided by the requests. "
-        "Without a counter it is not measured; watts typed in by you are drawn as assumed."
+        "Difference of the energy counter (NVML, or RAPL where readable) over windows of seconds, divided by the "
+        "requests. Without a counter it is not measured; watts typed in by you are drawn as assumed."
     ),
     "explanation": (
         "Players are the last history items (up to 8). Every subset is scored by the model itself, absent items being "
-        "removed from the history; the exact Shapley value is the mean effect over all orders. Base value + values = score."
+        "removed from the history; the exact Shapley value is the mean effect over all orders. Base value + values = "
+        "score."
     ),
 }
 

@@ -80,5 +80,6 @@ with st.container(border=True):
     widgets.caption(widgets.conditions(content.rows))
     widgets.table(report.conditions_table(content.rows), "report_conditions", "conditions.csv")
 st.caption(
-    f"The same file from a terminal: `python -m llmrec_core report --study {formats.plain(study.name)} --out report.html`"
+    "The same file from a terminal: `python -m llmrec_core report --study NAME --out report.html`, NAME being "
+    + formats.plain(study.name)
 )

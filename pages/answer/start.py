@@ -9,8 +9,8 @@ study = frame.study()
 widgets.heading("Does the language model pay?", "One sentence for your traffic and budget, and what to do next.", study)
 if study is None:
     widgets.empty(
-        "Nothing has been measured on this machine yet. `python -m llmrec_core demo` measures the default study in about "
-        "20 minutes; or queue a single run."
+        "Nothing has been measured on this machine yet. `python -m llmrec_core demo` measures the default study in "
+        "about 20 minutes; or queue a single run."
     )
 
 rows = records.rows(study)

@@ -12,8 +12,8 @@ widgets.heading("Data", "What the recommenders learn from and are tested on: siz
 names = records.dataset_names()
 if not names:
     st.info(
-        "No data set is on this machine yet. The default study fetches MovieLens 100k by itself: `python -m llmrec_core demo`; "
-        "or fetch it now: `python -m llmrec_core data inspect ml-100k`."
+        "No data set is on this machine yet. The default study fetches MovieLens 100k by itself: "
+        "`python -m llmrec_core demo`; or fetch it now: `python -m llmrec_core data inspect ml-100k`."
     )
     widgets.link("build/train.py", "Queue a run, which fetches its data")
     st.stop()
@@ -55,10 +55,10 @@ if len(times):
 
 with st.expander("How it is split", icon=":material/call_split:"):
     st.markdown(
-        "**loo** – each user's last item is withheld for the test, the one before it for validation; events at the same "
-        "second keep the order of the file.\n\n"
-        "**time** – one instant for everybody: what came later is the test. Leave-one-out lets other users' later ratings "
-        "into training; the time cut does not, so it is the stricter second protocol.\n\n"
+        "**loo** – each user's last item is withheld for the test, the one before it for validation; events at the "
+        "same second keep the order of the file.\n\n"
+        "**time** – one instant for everybody: what came later is the test. Leave-one-out lets other users' later "
+        "ratings into training; the time cut does not, so it is the stricter second protocol.\n\n"
         "**100-uniform** – the withheld item among 99 the user never touched. **full** – among all items."
     )
 st.subheader("Items")

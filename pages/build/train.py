@@ -10,7 +10,7 @@ from pages.shared import frame, records, training, widgets
 study = frame.study()
 widgets.heading(
     "Train",
-    "Queue one run or a grid. Each trains, then measures quality and cost of the same weights; the worker takes them in turn.",
+    "Queue one run or a grid. Each trains, then measures quality and cost of the same weights; a worker takes turns.",
 )
 queued = st.session_state.pop("_train_queued", None)
 if queued:

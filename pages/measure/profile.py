@@ -66,7 +66,7 @@ else:
 
 st.subheader("Measure a configuration")
 st.caption(
-    "Costs only, no quality: the worker loads the model, warms it up and times it. Quality and cost together come from Train."
+    "Costs only, no quality: the worker loads the model, warms it up and times it. Train measures both together."
 )
 if study is not None and study.recorded:
     st.caption("The recorded study's models are not on this machine; choose a model below.")

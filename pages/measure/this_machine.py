@@ -86,8 +86,8 @@ live()
 
 st.subheader("Check the meters")
 st.caption(
-    "The worker measures what is known beforehand: peak arithmetic and memory bandwidth against the data sheet, the timer "
-    "against a second clock, the operations of a known product, and one run twice."
+    "The worker measures what is known beforehand: peak arithmetic and memory bandwidth against the data sheet, the "
+    "timer against a second clock, the operations of a known product, and one run twice."
 )
 if st.button("Check the meters", key="machine_check", type="primary", icon=":material/fact_check:"):
     widgets.forget("machine_meters")

@@ -92,7 +92,8 @@ for column, row in zip(st.columns(len(order)), order, strict=True):
         if not blind:
             price = views.usd_per_million(row, pricing)
             widgets.caption(
-                f"p95 {formats.figure(row.request_figure('latency_p95_s'))} · {formats.figure(price)} per million requests"
+                f"p95 {formats.figure(row.request_figure('latency_p95_s'))} · "
+                f"{formats.figure(price)} per million requests"
             )
         if blind and st.button("The best of these", key=f"side_vote_{row.run_id}"):
             people.vote(row.name)

@@ -105,7 +105,8 @@ with reason_column:
     body = saved if saved and str(saved.get("item_id")) == item_id else None
     if body is None and study.recorded:
         st.info(
-            "This recorded study holds one explanation per user with a recorded explanation. In a study of your own, any item can be explained."
+            "This recorded study explains one item of some users: those listed first. In a study of your own, any "
+            "item can be explained."
         )
     elif body is None:
         question = {"run": run_id, "user": user, "item": item_id}

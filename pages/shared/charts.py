@@ -73,7 +73,7 @@ def _mark(point: Point, chart: Chart, shapes: Mapping[str, str], place: str | No
         f"<b>{formats.escape(point.row.name)}</b><br>{METRICS[chart.metric]} {point.y:.3f}"
         + (f" ({point.y_low:.3f} to {point.y_high:.3f})" if point.y_low is not None else "")
         + f", {point.n or '?'} users<br>{axis.title}: {cost}<br>"
-        + f"{formats.escape(marks.size_label(point.row.spec.recommender))}, {formats.escape(point.row.spec.precision)}<br>"
+        + f"{formats.escape(marks.size_label(point.row.spec.recommender))}, {point.row.spec.precision}<br>"
         + (
             "on the front: nothing measured is both cheaper and better"
             if point.on_front
@@ -140,13 +140,13 @@ def waterfall(titles: Sequence[str], values: Sequence[float], base: float, predi
     )
     _shape(figure, "score of the model (no unit)", "", 120 + 42 * len(labels))
     figure.update_yaxes(tickvals=list(range(len(labels))), ticktext=labels, autorange="reversed")
-    reach = [base, prediction]
+    reach = [0.0, base, prediction]
     total = base
     for value in values:
         total += value
         reach.append(total)
-    room = (max(reach + [0]) - min(reach + [0]) or 1) * 0.14
-    figure.update_xaxes(range=[min(reach + [0]) - room, max(reach + [0]) + room])
+    room = (max(reach) - min(reach) or 1) * 0.14
+    figure.update_xaxes(range=[min(reach) - room, max(reach) + room])
     return figure.update_layout(showlegend=False)
 
 

@@ -37,7 +37,7 @@ def recommender() -> tuple[dict[str, Any], str]:
             key="train_backbone",
             bind="query-params",
             accept_new_options=True,
-            help="minilm-l6 (22.7 M, encoder), smollm2-135m (134.5 M, decoder), a Hugging Face id or a local folder of safetensors.",
+            help="minilm-l6 (22.7 M, encoder), smollm2-135m (134.5 M, decoder), a Hugging Face id or a local folder.",
         )
         one["history_items"] = int(
             st.number_input("History items in the prompt", 1, 200, 10, key="train_history", bind="query-params")
