@@ -73,6 +73,27 @@ def load_backbone(name: str, settings: Settings, *, depth: int = 0, dropout: flo
     return Backbone(name, stack, tokenizer, provenance)
 
 
+def is_decoder(name: str, settings: Settings) -> bool:
+    """Whether a backbone is a causal language model, from its config alone."""
+    folder = resolve(name, settings)
+    if folder:
+        return _read_config(folder).get("model_type") != "bert"
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(name, trust_remote_code=False).model_type != "bert"
+    except (OSError, ValueError) as error:
+        raise _unknown(name, error) from error
+
+
+def _unknown(name: str, error: Exception) -> UsageError:
+    reason = str(error).strip().splitlines()[0][:300]
+    return UsageError(
+        f"backbone {name!r} is not minilm-l6, smollm2-135m or a folder, and cannot be fetched as a Hugging Face id "
+        f"({reason}); check the name and the network"
+    )
+
+
 def resolve(name: str, settings: Settings) -> Path | None:
     """The local folder behind a backbone name, or None for a Hugging Face id."""
     if name == "minilm-l6":
@@ -132,13 +153,9 @@ def _load(source: str, *, encoder: bool) -> tuple[Any, Any]:
         )  # fmt: skip
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
     except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0][:300]
         if local:
-            raise CheckpointError(f"backbone {source} cannot be loaded: {reason}") from error
-        raise UsageError(
-            f"backbone {source!r} is not minilm-l6, smollm2-135m or a folder, and cannot be fetched as a Hugging Face "
-            f"id ({reason}); check the name and the network"
-        ) from error
+            raise CheckpointError(f"backbone {source} cannot be loaded: {str(error).strip().splitlines()[0][:300]}") from error
+        raise _unknown(source, error) from error
     except Exception as error:  # safetensors raises its own type for damaged files
         if type(error).__name__ != "SafetensorError":
             raise
