@@ -34,20 +34,20 @@ def _choose_study() -> None:
     own = [key for key, study in found.items() if not study.recorded]
     ready = [key for key in own if records.has_finished(found[key])]
     sample = [key for key, study in found.items() if study.recorded]
-    first = (ready or sample or own)[0]
-    if st.session_state.get("study") not in found:
-        st.session_state.pop("study", None)
+    asked = st.query_params.get("study")
     keys = list(found)
+    if st.session_state.get("study") not in found:
+        st.session_state["study"] = asked if asked in found else (ready or sample or own)[0]
     chosen = st.selectbox(
         "Study",
         keys,
-        index=keys.index(first),
         format_func=lambda key: found[key].title + (" (recorded sample)" if found[key].recorded else ""),
         key="study",
-        bind="query-params",
         help="All pages show this study. It stands in the address, so a link shows the same.",
     )
     st.session_state["_study"] = found[chosen]
+    # By hand, as a bound widget leaves its default out of the address, and the default changes with every new study.
+    st.query_params["study"] = chosen
 
 
 def study() -> records.Study | None:

@@ -1,31 +1,45 @@
-"""Homes for page tests: empty, filled, hostile; each test process keeps its own."""
+"""Homes for page tests: empty, filled, hostile; and the app opened on one of their pages."""
 
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from streamlit.testing.v1 import AppTest
+
+from llmrec_core.settings import Settings
+from tests import synthetic
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))
-
-from llmrec_core.settings import Settings  # noqa: E402
-from tests import synthetic  # noqa: E402
 
 
-def _home(tmp_path_factory, name: str) -> Settings:
+def _filled(tmp_path_factory: pytest.TempPathFactory, name: str, hostile: bool = False) -> Path:
     home = tmp_path_factory.mktemp(name)
-    return Settings(home, f"sqlite:///{home / 'ledger.db'}", 30.0)
+    synthetic.write_study(Settings(home, f"sqlite:///{home / 'ledger.db'}", 30.0), hostile=hostile).close()
+    return home
 
 
 @pytest.fixture(scope="session")
-def filled_home(tmp_path_factory) -> Path:
-    settings = _home(tmp_path_factory, "filled")
-    synthetic.write_study(settings).close()
-    return settings.home
+def homes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return {
+        "empty": tmp_path_factory.mktemp("empty"),
+        "filled": _filled(tmp_path_factory, "filled"),
+        "hostile": _filled(tmp_path_factory, "hostile", hostile=True),
+    }
 
 
-@pytest.fixture(scope="session")
-def hostile_home(tmp_path_factory) -> Path:
-    settings = _home(tmp_path_factory, "hostile")
-    synthetic.write_study(settings, hostile=True).close()
-    return settings.home
+@pytest.fixture
+def open_page(homes: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
+    """Opens a page of the app on one of the homes, with an address if given."""
+
+    def opened(page: str, home: str | Path = "filled", **address: str) -> AppTest:
+        monkeypatch.setenv("LLMREC_HOME", str(homes.get(str(home), home)))
+        monkeypatch.delenv("LLMREC_LEDGER", raising=False)
+        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+        app.run()
+        app.switch_page(str(ROOT / "pages" / page))
+        for name, value in address.items():
+            app.query_params[name] = value
+        app.run()
+        return app
+
+    return opened

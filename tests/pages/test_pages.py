@@ -1,0 +1,289 @@
+"""Every page: opens filled, empty and with hostile data; one interaction changes one number; no ML library is loaded."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from llmrec_core.experiments.ledger import Ledger
+from llmrec_core.settings import Settings
+from tests import synthetic
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(
+    str(path.relative_to(ROOT / "pages")) for path in (ROOT / "pages").glob("*/*.py") if path.parent.name != "shared"
+)
+
+
+def words(app: AppTest) -> str:
+    """Everything a reader sees as text on the page, the side bar left out."""
+    kinds = ("markdown", "caption", "text", "info", "warning", "error", "success", "subheader", "title")
+    return "\n".join(str(one.value) for kind in kinds for one in app.main.get(kind) if hasattr(one, "value"))
+
+
+def unescaped(app: AppTest) -> str:
+    return words(app).replace("\\", "")
+
+
+@pytest.mark.parametrize("home", ["filled", "empty", "hostile"])
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_opens_and_explains_itself(open_page, page, home):
+    app = open_page(page, home)
+    assert not app.exception, app.exception[0].message
+    assert app.title[0].value
+    assert len(words(app)) > 60
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_an_empty_page_says_what_to_do(open_page, page):
+    app = open_page(page, "empty")
+    commands_and_links = words(app) + "".join(str(link) for link in app.main.get("page_link"))
+    assert "llmrec" in commands_and_links or app.main.get("button") or app.main.get("page_link")
+
+
+def test_no_page_loads_an_ml_library(homes):
+    code = f"""
+import json, sys
+from streamlit.testing.v1 import AppTest
+app = AppTest.from_file({str(ROOT / "app.py")!r}, default_timeout=60).run()
+for page in {PAGES!r}:
+    app.switch_page({str(ROOT / "pages")!r} + "/" + page).run()
+    assert not app.exception, (page, app.exception[0].message)
+print(json.dumps(sorted({{"torch", "transformers", "peft", "shap", "ray", "sklearn"}} & set(sys.modules))))
+"""
+    env = {"PATH": "/usr/bin:/bin", "LLMREC_HOME": str(homes["filled"]), "HOME": str(homes["empty"])}
+    done = subprocess.run([sys.executable, "-c", code], env=env, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout.splitlines()[-1]) == []
+
+
+def test_the_core_never_imports_streamlit():
+    found = [
+        str(path) for path in (ROOT / "llmrec_core").rglob("*.py") if "import streamlit" in path.read_text("utf-8")
+    ]
+    assert found == []
+
+
+def test_widget_keys_are_prefixed_by_page_or_frame(open_page):
+    frame = {"study", "price", "utilisation", "watts", "grid"}
+    for page in PAGES:  # one app for all pages would keep the widgets of the page before
+        app = open_page(page)
+        prefix = Path(page).stem.split("_")[0]
+        for kind in ("selectbox", "number_input", "toggle", "multiselect", "text_input", "slider", "select_slider"):
+            for widget in app.get(kind):
+                assert widget.key in frame or widget.key.startswith(prefix), (page, widget.key)
+
+
+# ── one interaction changes one number ───────────────────────────────────────────────────────────
+
+
+def test_start_twice_the_traffic_costs_twice_as_much(open_page):
+    app = open_page("answer/start.py")
+    before = [one.value for one in app.metric if one.label == "$ per month"]
+    app.number_input(key="start_requests").set_value(20.0).run()
+    after = [one.value for one in app.metric if one.label == "$ per month"]
+    assert before[0] == "$0.139"  # EASE: 0.1 $/h ÷ (4,000/s × 3600 × 0.5) × 1e7
+    assert after[0] == "$0.278"
+
+
+def test_start_reads_not_distinguishable_and_never_better(open_page):
+    shown = unescaped(open_page("answer/start.py"))
+    assert "Not distinguishable: the withheld film" in shown
+    assert "of 100 candidates" in shown
+
+
+def test_decide_a_latency_limit_changes_the_choice(open_page):
+    app = open_page("answer/decide.py")
+    assert "Take SASRec" in unescaped(app)
+    options = app.select_slider(key="decide_p95").options
+    tight = next(one for one in options if "1.10 ms" in one)
+    app.select_slider(key="decide_p95").set_value("0.0011").run()
+    assert "Take EASE" in unescaped(app), tight
+    assert "is above 1.10 ms" in unescaped(app)
+
+
+def test_decide_figures_equal_the_ledger(open_page, homes):
+    app = open_page("answer/decide.py")
+    home = homes["filled"]
+    ledger = Ledger.open(Settings(home, f"sqlite:///{home / 'ledger.db'}", 30.0))
+    runs = {run.name: run.id for run in ledger.runs("default")}
+    table = ledger.measurements([runs["EASE"]])
+    recorded = table[(table.name == "ndcg@10") & (table.slice == "all")].iloc[0]
+    shown = app.dataframe[0].value.set_index("Run").loc["EASE"]
+    assert shown["NDCG@10"] == f"{recorded.value:.3f} ({recorded.low:.3f} to {recorded.high:.3f})"
+    price = table[table.name == "usd_per_million"].iloc[0].value
+    assert shown["$ per million"] == f"${price:.4f}"
+    assert shown["Energy per request"].startswith("not measured: ")
+
+
+def test_decide_a_typed_price_and_watts_change_the_table(open_page):
+    app = open_page("answer/decide.py")
+    app.number_input(key="price").set_value(0.2).run()
+    assert app.dataframe[0].value.set_index("Run").loc["EASE", "$ per million"] == "$0.0278"
+    app.number_input(key="watts").set_value(40.0).run()
+    assert app.dataframe[0].value.set_index("Run").loc["EASE", "Energy per request"] == "10.0 mJ (assumed)"
+
+
+def test_decide_the_address_chooses_the_metric(open_page):
+    app = open_page("answer/decide.py", decide_metric="MRR")
+    assert app.selectbox(key="decide_metric").value == "mrr"
+    assert "MRR" in unescaped(app)
+
+
+def test_report_carries_the_comment(open_page):
+    app = open_page("answer/report.py")
+    app.text_area(key="report_comment").set_value("Read this first: <b>x</b>").run()
+    assert "Read this first: <b>x</b>" in [one.value for one in app.text]
+
+
+def test_side_by_side_shows_three_lists_and_hides_names(open_page):
+    app = open_page("recommendations/side_by_side.py")
+    assert len(app.dataframe) == 3
+    assert "SASRec" in unescaped(app)
+    app.toggle(key="side_blind").set_value(True).run()
+    headings = [one.value for one in app.main.get("markdown") if str(one.value).startswith("#####")]
+    assert [heading.replace("\\", "") for heading in headings] == ["##### List A", "##### List B", "##### List C"]
+
+
+def test_side_by_side_a_new_person_asks_the_worker(open_page, tmp_path):
+    ledger = synthetic.write_study(Settings(tmp_path, f"sqlite:///{tmp_path / 'ledger.db'}", 30.0))
+    app = open_page("recommendations/side_by_side.py", tmp_path)
+    app.button_group(key="side_way").set_value("A new person").run()
+    assert app.button(key="side_recommend").disabled
+    app.session_state["side_titles"] = ["Alien (1979)", "Aliens (1986)"]
+    app.run()
+    assert ledger.claim_request("w") is None, "nothing is asked before the button"
+    app.button(key="side_recommend").click().run()
+    asked = [ledger.claim_request("w") for _ in range(3)]
+    assert [one.payload["history_titles"] for one in asked] == [["Alien (1979)", "Aliens (1986)"]] * 3
+    for one in asked:
+        item = {"item_id": "7", "title": f"For {one.payload['run']}", "score": 1.0, "withheld": False}
+        assert ledger.close_request(one, {"items": [item], "history": one.payload["history_titles"]})
+    app.run()
+    shown = {frame.value["Title"][0] for frame in app.dataframe}
+    assert shown == {f"For {one.payload['run']}" for one in asked}
+
+
+def test_why_explains_and_asks_for_another_item(open_page, tmp_path):
+    ledger = synthetic.write_study(Settings(tmp_path, f"sqlite:///{tmp_path / 'ledger.db'}", 30.0))
+    app = open_page("recommendations/why_this_item.py", tmp_path)
+    assert "is recommended mostly because of" in unescaped(app)
+    assert app.dataframe[1].value["Shapley value"].sum() == pytest.approx(1.1)
+    other = app.selectbox(key="why_item").options[3]
+    app.selectbox(key="why_item").select_index(3).run()
+    app.button(key="why_explain").click().run()
+    assert "no worker is running" in unescaped(app)
+    asked = ledger.claim_request("w")
+    assert asked.kind == "explain"
+    assert asked.payload["user"] == "196"
+    players = [{"item_id": "1", "title": "Toy Story (1995)", "value": 0.5}]
+    answer = {"base": 1.0, "prediction": 1.5, "players": players, "text": "Because.", "seconds": 2.5, "forwards": 2}
+    assert ledger.close_request(asked, answer)
+    app.run()
+    assert "Because." in unescaped(app), other
+    assert "2 scorings" in unescaped(app)
+
+
+def test_profile_another_figure_changes_the_chart_and_a_request_is_sent(open_page, tmp_path):
+    ledger = synthetic.write_study(Settings(tmp_path, f"sqlite:///{tmp_path / 'ledger.db'}", 30.0))
+    app = open_page("measure/profile.py", tmp_path)
+    app.selectbox(key="profile_figure").select("energy_per_request_j").run()
+    assert "Not measured for all rows: no NVML energy counter" in unescaped(app)
+    app.number_input(key="profile_candidates").set_value(50)
+    app.main.get("button")[0].click().run()
+    asked = ledger.claim_request("w")
+    assert asked.kind == "profile"
+    assert asked.payload["candidates"] == 50
+    row = {"name": "latency_p50_s", "value": 0.02, "unit": "s", "protocol": "request/50/batch-1"}
+    assert ledger.close_request(asked, {"rows": [row]})
+    app.run()
+    assert not app.exception
+    assert "20.0 ms" in str(app.dataframe[-1].value)
+
+
+def test_this_machine_checks_the_meters(open_page, tmp_path):
+    ledger = Ledger.open(Settings(tmp_path, f"sqlite:///{tmp_path / 'ledger.db'}", 30.0))
+    app = open_page("measure/this_machine.py", tmp_path)
+    assert any(one.label == "CPU load" for one in app.metric)
+    app.button(key="machine_check").click().run()
+    asked = ledger.claim_request("w")
+    assert asked.kind == "meters"
+    check = {"name": "timer", "measured": "1.000 s", "expected": "1 s", "ok": True, "note": ""}
+    assert ledger.close_request(asked, {"checks": [check, {**check, "name": "GEMM", "ok": False}]})
+    app.run()
+    assert "1 of 2 checks passed" in unescaped(app)
+
+
+def test_data_explains_how_to_get_some(open_page):
+    assert "llmrec_core" in words(open_page("build/data.py", "empty"))
+
+
+def test_train_queues_a_grid(open_page, tmp_path):
+    ledger = synthetic.write_study(Settings(tmp_path, f"sqlite:///{tmp_path / 'ledger.db'}", 30.0))
+    app = open_page("build/train.py", tmp_path)
+    assert len(app.dataframe[0].value) == 1
+    app.button_group(key="train_depths").set_value([2, 4]).run()
+    app.button_group(key="train_precisions").set_value(["fp32", "int8"]).run()
+    assert len(app.dataframe[0].value) == 4
+    app.text_input(key="train_study").set_value("mine").run()
+    app.button(key="train_queue").click().run()
+    queued = ledger.runs("mine")
+    assert [run.state for run in queued] == ["queued"] * 4
+    assert queued[1].weights_from == queued[0].name
+    assert len(ledger.runs("default")) == len(synthetic.ROWS) + 2
+
+
+def test_train_says_what_contradicts(open_page):
+    app = open_page("build/train.py")
+    app.number_input(key="train_steps").set_value(21).run()
+    assert not app.exception
+
+
+def test_runs_retry_and_stop(open_page, tmp_path):
+    ledger = synthetic.write_study(Settings(tmp_path, f"sqlite:///{tmp_path / 'ledger.db'}", 30.0))
+    runs = {run.name: run for run in ledger.runs("default")}
+    app = open_page("build/runs.py", tmp_path)
+    assert "the matrix is singular" in unescaped(app)
+    app.button(key=f"runs_retry_{runs['Broken run'].id}").click().run()
+    assert ledger.run(runs["Broken run"].id).state == "queued"
+    app.selectbox(key="runs_id").select(runs["Waiting run"].id).run()
+    app.button(key=f"runs_stop_{runs['Waiting run'].id}").click().run()
+    assert ledger.run(runs["Waiting run"].id).state == "cancelled"
+
+
+def test_runs_show_before_and_after_fine_tuning(open_page, homes):
+    home = homes["filled"]
+    ledger = Ledger.open(Settings(home, f"sqlite:///{home / 'ledger.db'}", 30.0))
+    tuned = next(run for run in ledger.runs("default") if run.name.endswith("LoRA"))
+    app = open_page("build/runs.py")
+    app.selectbox(key="runs_id").select(tuned.id).run()
+    assert [one.label for one in app.metric] == ["Before: NDCG@10", "After: NDCG@10", "Change, paired"]
+
+
+# ── the recorded sample ──────────────────────────────────────────────────────────────────────────
+
+
+def test_a_recorded_sample_is_shown_and_badged_until_a_study_of_ones_own_has_finished(
+    open_page, tmp_path, monkeypatch, homes
+):
+    source = Ledger.open(Settings(homes["filled"], f"sqlite:///{homes['filled'] / 'ledger.db'}", 30.0))
+    sample = tmp_path / "study.json"
+    sample.write_text(json.dumps(source.export_study("default")), "utf-8")
+    from pages.shared import records
+
+    monkeypatch.setattr(records, "SAMPLE_FILE", sample)
+    home = tmp_path / "home"
+    app = open_page("answer/decide.py", home)
+    assert not app.exception
+    assert "recorded on Test CPU, 2 cores" in unescaped(app)
+    assert "not yours" in unescaped(app)
+    assert "Take SASRec" in unescaped(app)
+    synthetic.write_study(
+        Settings(home, f"sqlite:///{home / 'ledger.db'}", 30.0), "own", rows=synthetic.ROWS[:3]
+    ).close()
+    app = open_page("answer/decide.py", home)
+    assert "not yours" not in unescaped(app)
+    assert app.selectbox(key="study").options[0].startswith("Films")
