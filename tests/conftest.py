@@ -108,3 +108,44 @@ def any_ledger(any_settings: Settings) -> Iterator[Ledger]:
     opened = Ledger.open(any_settings)
     yield opened
     opened.close()
+
+
+# ── browser tests that must not be skipped ───────────────────────────────────────────────────────
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--browser-required", action="store_true", help="fail when a browser test was skipped or none ran")
+
+
+class BrowserTests:
+    """Counts what became of the browser tests."""
+
+    def __init__(self) -> None:
+        self.ran = 0
+        self.skipped: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if "browser" in report.keywords or report.nodeid.startswith("tests/browser/"):
+            if report.skipped:
+                self.skipped.append(report.nodeid)
+            elif report.when == "call":
+                self.ran += 1
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.skipped and report.nodeid.startswith("tests/browser/"):
+            self.skipped.append(report.nodeid)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if (self.skipped or not self.ran) and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self.skipped or not self.ran:
+            names = ", ".join(self.skipped) or "none was collected"
+            terminalreporter.write_line(f"browser tests are required here; {self.ran} ran, skipped: {names}", red=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--browser-required"):
+        config.pluginmanager.register(BrowserTests())

@@ -179,7 +179,9 @@ def _tables(ledger: Ledger) -> set[str]:
 def test_unreadable_ledger_is_a_sentence_and_is_left_alone(settings):
     settings.home.mkdir(parents=True)
     file = settings.home / "ledger.db"
-    file.write_text("no database at all, but long enough to have a header of one hundred bytes, which is read first " * 3)
+    file.write_text(
+        "no database at all, but long enough to have a header of one hundred bytes, which is read first " * 3
+    )
     before = file.read_bytes()
     with pytest.raises(LedgerError, match="damaged or not a ledger; move the file away"):
         Ledger.open(settings)

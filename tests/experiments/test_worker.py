@@ -49,7 +49,7 @@ def drain(settings: Settings, ledger: Ledger) -> list[RunRow]:
     return ledger.runs("s")
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 20.0) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, "waited in vain"
@@ -143,7 +143,10 @@ def test_classes_of_failures():
             OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
             RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory"),
         ],
-        "disk": [OSError(28, "No space left on device"), RuntimeError("I/O error: No space left on device (os error 28)")],
+        "disk": [
+            OSError(28, "No space left on device"),
+            RuntimeError("I/O error: No space left on device (os error 28)"),
+        ],
         "data": [UsageError("x")],
         "bug": [ZeroDivisionError("x")],
     }
@@ -265,7 +268,11 @@ def test_questions_overtake_a_study_and_share_one_warm_process(settings, ledger,
     answers = [ledger.answer(request).answer for request in ids]
     assert [(answer["payload"]["number"], answer["asked"]) for answer in answers] == [(0, 1), (1, 2)]
 
-    sentences = {"nonsense": "unknown question 'nonsense'; expected echo", "bug": "KeyError: 'x'", "die": "the helper ended"}
+    sentences = {
+        "nonsense": "unknown question 'nonsense'; expected echo",
+        "bug": "KeyError: 'x'",
+        "die": "the helper ended",
+    }
     for kind, sentence in sentences.items():
         request = ledger.request(kind, {})
         wait_for(lambda request=request: ledger.answer(request).state == "failed")
