@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +21,8 @@ from llmrec_core.errors import LlmrecError, UsageError
 from llmrec_core.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from llmrec_core.experiments.ledger import Ledger
     from llmrec_core.experiments.records import RunRow
 
@@ -45,21 +48,29 @@ def _open() -> tuple[Settings, Ledger]:
     return settings, Ledger.open(settings)
 
 
+def _console(as_json: bool = False) -> Console:
+    """The screen, or stderr when stdout is for JSON; wide enough for a table where there is no terminal."""
+    from rich.console import Console
+
+    console = Console(stderr=as_json)
+    return console if console.is_terminal else Console(stderr=as_json, width=150)
+
+
 def _print_json(body: Any) -> None:
     print(json.dumps(body, ensure_ascii=False), flush=True)
 
 
-def _print_table(title: str, columns: tuple[str, ...], lines: list[tuple[str, ...]]) -> None:
-    from rich.console import Console
+def _print_table(title: str, columns: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> None:
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for column in columns:
         table.add_column(column)
     for line in lines:
         table.add_row(*(Text(cell) for cell in line))
-    Console().print(table)
+    _console().print(table)
 
 
 def find_run(ledger: Ledger, wanted: str) -> RunRow:
@@ -97,8 +108,6 @@ def study(
 
 
 def _work(file: Path, port: int | None, as_json: bool = False) -> None:
-    from rich.console import Console
-
     from llmrec_core import assets
     from llmrec_core.experiments import study as studies
     from llmrec_core.experiments.spec import load_study
@@ -106,7 +115,7 @@ def _work(file: Path, port: int | None, as_json: bool = False) -> None:
 
     if port is not None:
         check_port(port)
-    console = Console(stderr=as_json)
+    console = _console(as_json)
     settings, ledger = _open()
     needed = studies.assets_of(load_study(file))
     for name in needed:
@@ -120,27 +129,29 @@ def _watch(settings: Settings, ledger: Ledger, ids: list[str], title: str, port:
     """Have the runs executed, show them, and end with their table; exit 1 when one did not finish."""
     import time
 
-    from rich.console import Console
-
     from llmrec_core.experiments.records import OVER
     from llmrec_core.experiments.study import Board, watch
     from llmrec_core.experiments.up import Services
 
-    console = Console(stderr=as_json)
+    console = _console(as_json)
     board = Board(ledger, ids, title)
     runs = board.runs()
     if port is None and all(run.state in OVER for run in runs):  # nothing to do: no worker needed
         runs = watch(board, console, lambda: None)
     else:
-        with Services(settings, ledger, port, quiet=True) as services:
-            if port is not None:
-                console.print(f"open {services.address}    (Ctrl-C stops everything; what is done is kept)")
-            runs = watch(board, console, services.alive)
-            if port is not None:
-                console.print(f"done; the app goes on at {services.address} until Ctrl-C")
-                while True:
-                    services.alive()
-                    time.sleep(1)
+        try:
+            with Services(settings, ledger, port, quiet=True) as services:
+                if port is not None:
+                    console.print(f"open {services.address}    (Ctrl-C stops everything; what is done is kept)")
+                runs = watch(board, console, services.alive)
+                if port is not None:
+                    console.print(f"done; the app goes on at {services.address} until Ctrl-C")
+                    while True:
+                        services.alive()
+                        time.sleep(1)
+        except KeyboardInterrupt:
+            console.print("stopped; nothing is lost, the same command goes on from here")
+            raise typer.Exit(130) from None
     if as_json:
         _print_json(_summaries(ledger, runs))
     if any(run.state != "finished" for run in runs):
@@ -154,8 +165,6 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Execute one run and print its figures."""
-    from rich.console import Console
-
     from llmrec_core import assets
     from llmrec_core.experiments import study as studies
     from llmrec_core.experiments.spec import StudySpec, load_run
@@ -163,7 +172,7 @@ def run(
     spec = load_run(file)
     settings, ledger = _open()
     for name in studies.assets_of(StudySpec(study, study, (spec,))):
-        assets.fetch(name, settings, Console(stderr=as_json).print)
+        assets.fetch(name, settings, _console(as_json).print)
     run_id = ledger.enqueue(studies.with_content(spec, settings), study, priority=1)
     _watch(settings, ledger, [run_id], study, None, as_json)
 

@@ -65,7 +65,7 @@ def state_text(run: RunRow) -> str:
     return f"{run.state} ({run.error_kind})" if run.error_kind and run.state != "queued" else run.state
 
 
-COLUMNS = ("run", "state", "NDCG@10", "p50", "p95", "$ per million", "peak memory", "energy per request")
+COLUMNS = ("run", "state", "NDCG@10", "p50", "p95", "$ per million", "memory", "energy")
 
 
 def cells(run: RunRow, row: views.Row | None) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -22,6 +23,7 @@ from llmrec_core.settings import Settings
 
 DEFAULT_STUDY = Path(__file__).parents[2] / "assets" / "studies" / "default.toml"
 WATCH_S = 0.5
+WIDE = 120  # characters
 
 
 def with_content(spec: RunSpec, settings: Settings) -> RunSpec:
@@ -94,15 +96,28 @@ class Board:
         found = {run.id: run for run in self.ledger.runs()}
         return [found[run_id] for run_id in self.run_ids]
 
-    def table(self, runs: Sequence[RunRow]) -> Table:
+    def table(self, runs: Sequence[RunRow], width: int) -> Table:
+        """The runs as they stand; a narrow screen goes without the last columns."""
         fresh = [run for run in runs if run.state == "finished" and (run.id, run.attempt) not in self._rows]
         for run, row in zip(fresh, listing.rows_of(self.ledger, fresh), strict=True):
             self._rows[(run.id, run.attempt)] = row
-        table = Table(title=self.title, caption=self.caption(runs), title_justify="left", caption_justify="left")
-        for column in listing.COLUMNS:
-            table.add_column(column, justify="left" if column in ("run", "state") else "right")
+        table = Table(
+            title=self.title,
+            caption=self.caption(runs),
+            title_justify="left",
+            caption_justify="left",
+            box=box.SIMPLE_HEAD,
+            padding=(0, 1, 0, 0),
+        )
+        columns = listing.COLUMNS if width >= WIDE else listing.COLUMNS[:-2]
+        for column in columns:
+            text = column in ("run", "state")
+            table.add_column(
+                column, justify="left" if text else "right", overflow="fold", min_width=24 if column == "run" else None
+            )
         for run in runs:
-            table.add_row(*(Text(cell) for cell in listing.cells(run, self._rows.get((run.id, run.attempt)))))
+            lines = listing.cells(run, self._rows.get((run.id, run.attempt)))
+            table.add_row(*(Text(cell) for cell in lines[: len(columns)]))
         return table
 
     def caption(self, runs: Sequence[RunRow]) -> str:
@@ -125,9 +140,10 @@ def watch(board: Board, console: Console, alive: Callable[[], None]) -> list[Run
     with Live(console=console, auto_refresh=False, transient=True) as live:
         while True:
             if console.is_terminal:
-                live.update(board.table(runs), refresh=True)
+                live.update(board.table(runs, console.width), refresh=True)
             for run in runs:
-                if seen.get(run.id) != run.state and not console.is_terminal and (seen or run.state != "queued"):
+                before = seen.get(run.id, "queued")
+                if before != run.state and not console.is_terminal:
                     note = f": {run.error}" if run.error else ""
                     console.print(Text(f"{run.state}  {run.name}{note}  [{board.caption(runs)}]"), soft_wrap=True)
                 seen[run.id] = run.state
@@ -136,7 +152,7 @@ def watch(board: Board, console: Console, alive: Callable[[], None]) -> list[Run
             alive()
             time.sleep(WATCH_S)
             runs = board.runs()
-    console.print(board.table(runs))
+    console.print(board.table(runs, console.width))
     for run in runs:
         if run.state != "finished":
             console.print(Text(f"{run.state}: {run.name} (run {run.id}): {run.error}"), soft_wrap=True)
