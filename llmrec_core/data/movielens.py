@@ -25,10 +25,13 @@ def load_ml_100k(settings: Settings) -> Dataset:
     # One title keeps its year in the title and has a piece of the title in the year's column ("V").
     items[Columns.YEAR] = pd.to_numeric(items.pop("release_year"), errors="coerce").astype("Int32")
     titles = [clean_title(title) for title in items[Columns.TITLE]]
-    years = [year_of(title) if pd.isna(year) else int(year) for title, year in zip(titles, items[Columns.YEAR], strict=True)]
+    years = [
+        year_of(title) if pd.isna(year) else int(year) for title, year in zip(titles, items[Columns.YEAR], strict=True)
+    ]
     items[Columns.YEAR] = pd.array(years, dtype="Int32")
     items[Columns.TITLE] = [
-        title if year is None or year_of(title) else f"{title} ({year})" for title, year in zip(titles, years, strict=True)
+        title if year is None or year_of(title) else f"{title} ({year})"
+        for title, year in zip(titles, years, strict=True)
     ]
     return build_dataset(
         "ml-100k",

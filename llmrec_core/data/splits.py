@@ -5,8 +5,8 @@
 | loo | all but a user's last two | the same → last but one | all but the last → last |
 | time | before T1 | before T1 → from T1 to T2 | before T2 → from T2 on |
 
-T1 and T2 are the 0.8 and 0.9 quantiles of all times. Leave-one-out lets a model learn from other users' future (Ji et al.,
-TOIS 41(3):75, 2023); the cut does not. Equal times keep the file's order. Where a data set has no order at all
+T1 and T2 are the 0.8 and 0.9 quantiles of all times. Leave-one-out lets a model learn from other users' future (Ji
+et al., TOIS 41(3):75, 2023); the cut does not. Equal times keep the file's order. Where a data set has no order at all
 (`Dataset.order == "none"`) a user's items are shuffled once by a fixed seed, so "last" is a random hold-out.
 """
 

@@ -33,13 +33,15 @@ def evaluate(
 
     Args:
         score: as `Recommender.score`; whatever it gives padding (-1) is ignored.
-        candidates: (cases, N), relevant items anywhere in the row; or a kind for `candidate_sets`, then built batch by batch, so
+        candidates: (cases, N), relevant items anywhere in the row; or a kind for `candidate_sets`, then built batch
+            by batch, so
             that full rankings of a large catalogue need no (cases, items) array.
         protocol_name: e.g. `loo/100-uniform`.
         progress: called with cases done and total.
 
     Returns:
-        One measurement per metric and slice (an empty slice has a reason instead of a value), and per-user samples, keys = users.
+        One measurement per metric and slice (an empty slice has a reason instead of a value), and per-user samples,
+        keys = users.
 
     Raises:
         ValueError: when the scorer returns NaN or another shape.

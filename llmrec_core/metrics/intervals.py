@@ -64,7 +64,9 @@ def bootstrap_mean(values: np.ndarray, seed: int = 0, resamples: int = 2000) -> 
     """
     values = np.asarray(values, dtype=float)
     if not len(values) or np.isnan(values).any():
-        raise ValueError(f"{len(values)} values, {int(np.isnan(values).sum())} NaN: a mean needs at least one and no NaN")
+        raise ValueError(
+            f"{len(values)} values, {int(np.isnan(values).sum())} NaN: a mean needs at least one and no NaN"
+        )
     low, high = np.quantile(_bootstrap_means(values[:, None], seed, resamples)[:, 0], (0.025, 0.975))
     return float(values.mean()), float(low), float(high)
 
@@ -72,8 +74,8 @@ def bootstrap_mean(values: np.ndarray, seed: int = 0, resamples: int = 2000) -> 
 def paired_difference(a: np.ndarray, b: np.ndarray, seed: int = 0, resamples: int = 2000) -> Difference:
     """Difference of two recommenders over the same users, in the same order.
 
-    The interval is a paired percentile bootstrap; p is that of the studentised mean difference (normal tail), which unlike a
-    bootstrap count can be small enough to survive Holm over many pairs.
+    The interval is a paired percentile bootstrap; p is that of the studentised mean difference (normal tail), which
+    unlike a bootstrap count can be small enough to survive Holm over many pairs.
 
     Raises:
         ValueError: when the two are not the same length.
@@ -103,13 +105,12 @@ def holm(p: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def gate(
-    reference: np.ndarray, variant: np.ndarray, share: float = 0.99, seed: int = 0, resamples: int = 2000
-) -> Gate:
-    """Whether the variant keeps at least `share` of the reference's mean, by the paired bootstrap of variant − share·reference.
+def gate(reference: np.ndarray, variant: np.ndarray, share: float = 0.99, seed: int = 0, resamples: int = 2000) -> Gate:
+    """Whether the variant keeps at least `share` of the reference's mean: bootstrap of variant − share·reference.
 
-    `equal` when the whole interval is at or above 0, `worse` when it is below 0, else `undecided`: then `users_needed` is about how
-    many users would decide it if the means stay as they are (None when they are exactly at the border).
+    `equal` when the whole interval is at or above 0, `worse` when it is below 0, else `undecided`: then
+    `users_needed` is about how many users would decide it if the means stay as they are (None when they are exactly
+    at the border).
     """
     reference, variant = np.asarray(reference, dtype=float), np.asarray(variant, dtype=float)
     if reference.shape != variant.shape:

@@ -2,8 +2,9 @@
 
 Symbols: R = relevant items of a user among the candidates; r_i = rank of the i-th of them, 1 = best; N = candidates.
 
-Items with equal scores all get the mean of their ranks (two tied for first: 1.5 each): a model that scores everything alike is
-neither lucky nor punished by the order of the list. Users with nothing relevant are the caller's to leave out and count.
+Items with equal scores all get the mean of their ranks (two tied for first: 1.5 each): a model that scores
+everything alike is neither lucky nor punished by the order of the list. Users with nothing relevant are the caller's
+to leave out and count.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ SHORT = 20  # history items
 def slices(split: Split, cases: Sequence[Case]) -> dict[str, np.ndarray]:
     """Bool masks over the cases by name; the last three may be empty or overlap.
 
-    `rare items`: every withheld item has at most 10 training interactions; `cold items`: none has any; `short histories`: at most
-    20 items before the request.
+    `rare items`: every withheld item has at most 10 training interactions; `cold items`: none has any; `short
+    histories`: at most 20 items before the request.
     """
     most = np.array([split.item_counts[case.relevant].max(initial=0) for case in cases])
     lengths = np.array([len(case.history) for case in cases])

@@ -1,7 +1,8 @@
-"""EASE: the item-item weights that best rebuild everybody's history, in closed form (Steck, WWW 2019, arXiv:1905.03375).
+"""EASE: the item-item weights that best rebuild everybody's history, in closed form (Steck, arXiv:1905.03375).
 
-B = I − P·diag(P)^-1 with P = (XᵀX + λI)^-1; a user's scores are x·B. One matrix inverse, so the catalogue is limited. The paper's x
-is 0 or 1; here an item weighs decay^age, which on ml-100k's validation cases lifts NDCG@10 from 0.079 to 0.125.
+B = I − P·diag(P)^-1 with P = (XᵀX + λI)^-1; a user's scores are x·B. One matrix inverse, so the catalogue is
+limited. The paper's x is 0 or 1; here an item weighs decay^age, which on ml-100k's validation cases lifts NDCG@10
+from 0.079 to 0.125.
 """
 
 from __future__ import annotations
@@ -35,9 +36,7 @@ class Ease:
         popularity: weight of log popularity, which only breaks ties and fills in for empty histories.
     """
 
-    def __init__(
-        self, l2: float = 500.0, history_items: int = 0, decay: float = 0.9, popularity: float = 1e-6
-    ) -> None:
+    def __init__(self, l2: float = 500.0, history_items: int = 0, decay: float = 0.9, popularity: float = 1e-6) -> None:
         self.l2, self.history_items, self.decay, self.popularity = l2, int(history_items), decay, popularity
         self.weights = np.zeros((0, 0), np.float32)
         self.counts = np.zeros(0, np.int64)

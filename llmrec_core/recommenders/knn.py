@@ -5,9 +5,9 @@ Similarity of j as a successor of i, both from training alone:
     s(i, j) = Σ over users, over positions with i before j at a distance d ≤ window:  d^-fade
               + backward · the same with j before i,      ÷ count(i)^0.5 · count(j)^power
 
-so window = 0 (any distance), fade = 0, backward = 1, power = 0.5 is the plain cosine of item-kNN (Sarwar et al., WWW 2001);
-counting only neighbours in the sequence is the session-kNN idea (Ludewig & Jannach, UMUAI 2018). A user's score of a
-candidate is Σ over the last `history_items` of decay^age · s(item, candidate).
+so window = 0 (any distance), fade = 0, backward = 1, power = 0.5 is the plain cosine of item-kNN (Sarwar et al., WWW
+2001); counting only neighbours in the sequence is the session-kNN idea (Ludewig & Jannach, UMUAI 2018). A user's
+score of a candidate is Σ over the last `history_items` of decay^age · s(item, candidate).
 """
 
 from __future__ import annotations
@@ -130,9 +130,11 @@ class ItemKnn:
         return made
 
     def describe(self, history_items: float, candidates: int) -> Description:
-        """One multiply-add per stored neighbour of each item of the history (Σ of whole rows: candidates are picked after)."""
+        """One multiply-add per stored neighbour of each item of the history; candidates are picked after."""
         stored = self.similarity.nnz
-        weight_bytes = sum(part.nbytes for part in (self.similarity.data, self.similarity.indices, self.similarity.indptr))
+        weight_bytes = sum(
+            part.nbytes for part in (self.similarity.data, self.similarity.indices, self.similarity.indptr)
+        )
         used = min(history_items, self.history_items) if self.history_items else history_items
         per_item = stored / max(len(self.counts), 1)
         return Description(stored, stored, weight_bytes, 2.0 * used * per_item, {"mean_neighbours": per_item})

@@ -38,4 +38,6 @@ class Popularity:
         return cls(load_arrays(folder, "popularity", dataset)["counts"])
 
     def describe(self, history_items: float, candidates: int) -> Description:
-        return Description(len(self.counts), len(self.counts), self.counts.nbytes, 0.0, {"work": "one look-up a candidate"})
+        return Description(
+            len(self.counts), len(self.counts), self.counts.nbytes, 0.0, {"work": "one look-up a candidate"}
+        )

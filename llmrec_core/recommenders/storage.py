@@ -20,7 +20,7 @@ def save_arrays(folder: Path, name: str, **arrays: np.ndarray) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f".{name}.npz.tmp"
     with temporary.open("wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, allow_pickle=False, **arrays)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(folder / f"{name}.npz")
@@ -43,6 +43,7 @@ def load_arrays(folder: Path, name: str, dataset: Dataset) -> dict[str, np.ndarr
     counts = arrays.get("counts")
     if counts is not None and len(counts) != dataset.n_items:
         raise CheckpointError(
-            f"{path} was fitted on {len(counts)} items, {dataset.name!r} has {dataset.n_items}; load the data set it was fitted on"
+            f"{path} was fitted on {len(counts)} items, {dataset.name!r} has {dataset.n_items}; load the data set it "
+            "was fitted on"
         )
     return arrays

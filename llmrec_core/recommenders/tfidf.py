@@ -1,7 +1,8 @@
 """Content-based: TF-IDF or BM25 between the words of the history's items and a candidate's. Needs no other user.
 
-TF-IDF: cosine of (1 + log tf)·idf vectors. BM25 (Robertson & Zaragoza, FnTIR 2009): the history's words are the query, a
-candidate's text the document, k1 = 1.5, b = 0.75. Words are lower-cased without accents; genres count as words.
+TF-IDF: cosine of (1 + log tf)·idf vectors. BM25 (Robertson & Zaragoza, FnTIR 2009): the history's words are the
+query, a candidate's text the document, k1 = 1.5, b = 0.75. Words are lower-cased without accents; genres count as
+words.
 """
 
 from __future__ import annotations

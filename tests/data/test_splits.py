@@ -67,7 +67,9 @@ def test_a_repeated_item_counts_once():
 
 def test_splits_without_times():
     data = random_data(order="none")
-    assert [c.relevant.tolist() for c in split(data, "loo").test] == [c.relevant.tolist() for c in split(data, "loo").test]
+    assert [c.relevant.tolist() for c in split(data, "loo").test] == [
+        c.relevant.tolist() for c in split(data, "loo").test
+    ]
     with pytest.raises(UnsupportedError, match="use split 'loo'"):
         split(data, "time")
     with pytest.raises(UsageError, match="loo, time"):

@@ -93,7 +93,8 @@ def test_a_paired_difference_finds_what_unpaired_intervals_hide():
 
 
 @pytest.mark.parametrize(
-    ("change", "verdict"), [(lambda r, e: r, "equal"), (lambda r, e: 0.8 * r, "worse"), (lambda r, e: r + e, "undecided")]
+    ("change", "verdict"),
+    [(lambda r, e: r, "equal"), (lambda r, e: 0.8 * r, "worse"), (lambda r, e: r + e, "undecided")],
 )
 def test_the_gate_has_three_answers(change, verdict):
     rng = np.random.default_rng(0)
@@ -110,7 +111,9 @@ def test_the_gate_has_three_answers(change, verdict):
 @pytest.fixture
 def toy():
     rng = np.random.default_rng(0)
-    rows = [(u, i, float(t)) for u in range(30) for t, i in enumerate(rng.choice(50, rng.integers(4, 30), replace=False))]
+    rows = [
+        (u, i, float(t)) for u in range(30) for t, i in enumerate(rng.choice(50, rng.integers(4, 30), replace=False))
+    ]
     table = pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"]).astype({"user_id": str, "item_id": str})
     return split(build_dataset("toy", table), "loo")
 

@@ -17,7 +17,7 @@ USERS, ITEMS = 40, 20
 
 @pytest.fixture(scope="module")
 def checkerboard():
-    """Even users like even items, odd users odd ones; everybody leaves one of his own colour for last (after implicit's tests)."""
+    """Even users like even items, odd users odd ones; the last is of one's own colour (after implicit's tests)."""
     rng = np.random.default_rng(0)
     rows = []
     for user in range(USERS):
@@ -136,7 +136,7 @@ def test_ease_equals_its_formula(checkerboard, tmp_path):
 
 
 def test_refusals(checkerboard, tmp_path, monkeypatch):
-    with pytest.raises(UsageError, match="'lambda'.*l2"):
+    with pytest.raises(UsageError, match=r"'lambda'.*l2"):
         fitted("ease", checkerboard, tmp_path, **{"lambda": 1.0})
     monkeypatch.setattr(ease, "MAX_ITEMS", 5)
     with pytest.raises(UnsupportedError, match="limit here is 5 items"):
@@ -155,5 +155,5 @@ def test_damaged_and_foreign_weights_are_refused(checkerboard, tmp_path):
     (tmp_path / "popularity.npz").write_bytes(b"not an archive")
     with pytest.raises(CheckpointError, match="damaged"):
         kind.load(tmp_path, checkerboard.dataset)
-    with pytest.raises(CheckpointError, match="no popularity.npz"):
+    with pytest.raises(CheckpointError, match=r"no popularity\.npz"):
         kind.load(tmp_path / "nowhere", checkerboard.dataset)

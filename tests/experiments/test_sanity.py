@@ -1,0 +1,73 @@
+"""Sanity checks pass on honest parts and fail on a planted leak, a careless score and a model that knows the answers."""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from llmrec_core.data.dataset import build_dataset
+from llmrec_core.data.splits import split
+from llmrec_core.experiments import sanity
+from llmrec_core.experiments.spec import RecommenderSpec, RunSpec
+from llmrec_core.recommenders.registry import build
+
+
+@pytest.fixture(scope="module")
+def made():
+    """Users walk round a ring of items, so the next one is known."""
+    rows = [(f"u{u}", f"i{(3 * u + n) % 60}", float(1000 * n + u)) for u in range(120) for n in range(8)]
+    titles = pd.DataFrame(
+        {"item_id": [f"i{n}" for n in range(60)], "title": [f"chapter {n // 4} part{n}" for n in range(60)]}
+    )
+    return split(build_dataset("ring", pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"]), titles), "loo")
+
+
+def passed(results):
+    return {result.check: result.passed for result in results}
+
+
+@pytest.mark.parametrize("family", ["popularity", "item-knn", "ease", "tf-idf"])
+def test_honest_families_pass(family, made, tmp_path):
+    make = partial(build, RunSpec(recommender=RecommenderSpec(family=family)), settings=None)
+    assert all(passed(sanity.check_recommender(make, made, tmp_path, "20-uniform")).values())
+    fitted = make(made.dataset)
+    fitted.fit(made, sanity.RunContext(tmp_path))
+    assert all(passed(sanity.check_measurement(fitted.score, made, "20-uniform")).values())
+
+
+@pytest.mark.parametrize("name", ["loo", "time"])
+def test_honest_splits_pass(name, made):
+    results = sanity.check_split(split(made.dataset, name), "20-uniform")
+    assert all(passed(results).values()), results
+    assert ("time-order" in passed(results)) == (name == "time")
+
+
+def test_training_on_the_test_items_is_found(made):
+    leaky = replace(
+        made, train=[np.append(items, case.relevant) for items, case in zip(made.train, made.test, strict=True)]
+    )
+    assert not passed(sanity.check_split(leaky, "20-uniform"))["train-test-overlap"]
+
+
+def test_a_model_that_reads_the_answers_fails_the_shuffle(made, tmp_path):
+    answers = {tuple(case.history): case.relevant[0] for case in made.test}
+
+    class Cheat:
+        def fit(self, split, context):
+            """Nothing to learn."""
+
+        def score(self, histories, candidates):
+            right = np.array([[answers.get(tuple(history), -1)] for history in histories])
+            return (candidates == right).astype(np.float32)
+
+    results = sanity.check_recommender(lambda data: Cheat(), made, tmp_path, "20-uniform")
+    assert not passed(results)["shuffled-labels"]
+
+
+def test_a_score_that_depends_on_its_batch_is_found(made):
+    def careless(histories, candidates):
+        return candidates * 1.0 * (-1) ** len(histories)
+
+    assert not passed(sanity.check_measurement(careless, made, "20-uniform"))["order-and-batch"]
