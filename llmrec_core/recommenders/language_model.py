@@ -14,6 +14,7 @@ from llmrec_core.data.text import item_texts
 from llmrec_core.errors import CheckpointError
 from llmrec_core.experiments.spec import RunSpec, run_from_dict
 from llmrec_core.models.backbones import load_backbone, set_dropout
+from llmrec_core.models.devices import pick_device
 from llmrec_core.models.precision import apply_precision
 from llmrec_core.models.prompts import PromptLayout
 from llmrec_core.models.scorer_model import ScorerModel, merge_lora, set_trainable
@@ -55,6 +56,7 @@ class LanguageModelRecommender:
         )
         torch.manual_seed(spec.seed + SEEDED_HEAD)
         self.model = ScorerModel(backbone, layout, head=chosen.head, history_attention=chosen.history_attention)
+        self.model.to(pick_device(spec.device))
         self.parameters = sum(p.numel() for p in self.model.parameters())
         self.trainable = 0
         self.loaded = False
@@ -100,6 +102,7 @@ class LanguageModelRecommender:
         set_trainable(
             self.model, chosen.adaptation, freeze_layers=chosen.freeze_layers, rank=chosen.lora_rank, alpha=chosen.lora_alpha
         )
+        self.model.to(self.model.device)  # fresh adapters are made on the CPU
         self.trainable = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
 
     def score(self, histories: Sequence[np.ndarray], candidates: np.ndarray) -> np.ndarray:

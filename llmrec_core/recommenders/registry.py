@@ -40,8 +40,8 @@ def classical_class(family: str) -> Any:
 def build(spec: RunSpec, dataset: Dataset, settings: Settings, *, parent: Path | None = None) -> Recommender:
     """The recommender of a spec, to be fitted; with `parent`, the model folder of `spec.weights_from`, on those weights.
 
-    Options that the spec leaves out keep the family's own defaults, which were tuned on ml-100k's validation cases. For EASE
-    `history_items` is an option (0 = all), since its model is of whole histories.
+    Options that the spec leaves out keep the family's own defaults, which were tuned on ml-100k's validation cases.
+    For EASE `history_items` is an option (0 = all), since its model is of whole histories.
 
     Raises:
         UsageError: for an option that the family does not have.
@@ -87,7 +87,8 @@ def _check_options(family: str, options: dict[str, Any], known: list[str]) -> No
     for name in options:
         if name not in known:
             raise UsageError(
-                f"recommender.options has {name!r}, which {family!r} does not know; expected one of {', '.join(known) or 'none'}"
+                f"recommender.options has {name!r}, which {family!r} does not know; expected one of "
+                f"{', '.join(known) or 'none'}"
             )
 
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from llmrec_core.data.text import item_texts
 from llmrec_core.errors import CheckpointError, DataError
 from llmrec_core.experiments.spec import RunSpec, run_from_dict
+from llmrec_core.models.devices import pick_device
 from llmrec_core.training.checkpoints import read_folder, write_folder
 from llmrec_core.training.loop import train
 from llmrec_core.training.validation import validator
@@ -79,16 +80,18 @@ class SasRec:
     def __init__(self, spec: RunSpec, dataset: Dataset, settings: Settings) -> None:
         self.spec, self.dataset, self.settings = spec, dataset, settings
         self.length = spec.recommender.history_items
+        self.device = pick_device(spec.device)
         self.options = {name: int(spec.recommender.options.get(name, value)) for name, value in DEFAULTS.items()}
         self.model: SasRecModel | None = None
         self._table: Tensor | None = None
 
     def _build(self, text: np.ndarray | None) -> SasRecModel:
         torch.manual_seed(self.spec.seed)
-        return SasRecModel(
+        model = SasRecModel(
             self.dataset.n_items, self.length, self.options["width"], self.options["layers"], self.options["heads"],
             self.spec.training.dropout, None if text is None else torch.from_numpy(text),
         )  # fmt: skip
+        return model.to(self.device)
 
     def _text(self, context: RunContext | None = None) -> np.ndarray | None:
         if self.spec.recommender.family != "text-sasrec":
@@ -119,7 +122,7 @@ class SasRec:
                     end = int(rng.integers(self.length + 1, end + 1))
                 window = sequence[max(0, end - self.length - 1) : end]
                 batch[row, : len(window)] = window
-            tokens = torch.from_numpy(batch)
+            tokens = torch.from_numpy(batch).to(self.device)
             table = model.vectors()
             real = tokens[:, 1:] != items
             states = model(tokens[:, :-1], table)[real]
@@ -148,12 +151,12 @@ class SasRec:
         scores = np.empty(candidates.shape, dtype=np.float32)
         for start in range(0, len(histories), 256):
             rows = slice(start, start + 256)
-            states = self.model(torch.from_numpy(sequences[rows]), table)
-            last = torch.from_numpy(np.maximum(lengths[rows] - 1, 0))
-            users = states[torch.arange(len(states)), last]
-            users = users * torch.from_numpy(lengths[rows] > 0)[:, None]  # no history: every item scores 0
-            picked = table[torch.from_numpy(np.maximum(candidates[rows], 0).astype(np.int64))]
-            scores[rows] = torch.einsum("be,bne->bn", users, picked).numpy()
+            states = self.model(torch.from_numpy(sequences[rows]).to(self.device), table)
+            read = torch.from_numpy(lengths[rows]).to(self.device)
+            users = states[torch.arange(len(states)), (read - 1).clamp(min=0)]
+            users = users * (read > 0)[:, None]  # no history: every item scores 0
+            offered = torch.from_numpy(np.maximum(candidates[rows], 0).astype(np.int64)).to(self.device)
+            scores[rows] = torch.einsum("be,bne->bn", users, table[offered]).cpu().numpy()
         return np.where(candidates >= 0, scores, -np.inf)
 
     def save(self, folder: Path) -> None:

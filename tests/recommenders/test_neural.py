@@ -1,0 +1,153 @@
+"""The same contract as the classical families, for those that are trained: on a checkerboard the withheld item comes first."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from llmrec_core.data.dataset import build_dataset
+from llmrec_core.data.splits import split
+from llmrec_core.errors import CheckpointError, UsageError
+from llmrec_core.experiments.context import RunContext
+from llmrec_core.experiments.spec import ProtocolSpec, RunSpec, run_from_dict
+from llmrec_core.recommenders.registry import build, family_class
+from tests.tiny import tiny_backbone
+
+USERS, ITEMS = 40, 20
+TRAINING = {"steps": 80, "batch_histories": 16, "negatives": 6, "learning_rate": 5e-3, "warmup_steps": 5, "validate_every": 60}
+
+
+@pytest.fixture(scope="module")
+def checkerboard():
+    rng = np.random.default_rng(0)
+    rows = []
+    for user in range(USERS):
+        mine = rng.permutation(np.arange(user % 2, ITEMS, 2))
+        rows += [(f"u{user}", f"i{item}", float(time)) for time, item in enumerate(mine[:9])]
+    titles = [f"{'black' if item % 2 else 'white'} field number{item}" for item in range(ITEMS)]
+    items = pd.DataFrame({"item_id": [f"i{item}" for item in range(ITEMS)], "title": titles})
+    table = pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"])
+    return split(build_dataset("checkerboard", table, items), "loo")
+
+
+@pytest.fixture(scope="module")
+def backbones(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("backbones")
+    return {kind: str(tiny_backbone(folder / kind, kind)) for kind in ("bert", "llama")}
+
+
+def spec_of(backbones, **recommender) -> RunSpec:
+    kind = "llama" if recommender["family"] == "decoder" else "bert"
+    if recommender["family"] != "sasrec":
+        recommender["backbone"] = backbones[kind]
+    spec = run_from_dict({"recommender": {"history_items": 5, **recommender}, "training": TRAINING})
+    return dataclasses.replace(spec, protocol=ProtocolSpec(candidates="11-uniform", users=0))
+
+
+FAMILIES = [
+    {"family": "sasrec", "adaptation": "full", "options": {"width": 16}},
+    {"family": "text-sasrec", "adaptation": "full", "options": {"width": 16}},
+    {"family": "cross-encoder", "adaptation": "full"},
+    {"family": "cross-encoder", "adaptation": "full", "head": "attention"},
+    {"family": "cross-encoder", "adaptation": "full", "history_attention": "full"},
+    {"family": "decoder", "adaptation": "full", "head": "yes-no"},
+]
+NAMES = ["sasrec", "text-sasrec", "cross-encoder", "attention-head", "full-attention", "decoder"]
+
+
+def requests(made):
+    """The withheld item first, then all of the other colour."""
+    return [case.history for case in made.test], np.stack(
+        [np.append(case.relevant, np.arange((case.user + 1) % 2, ITEMS, 2)) for case in made.test]
+    )
+
+
+@pytest.fixture(scope="module", params=FAMILIES, ids=NAMES)
+def trained(request, checkerboard, backbones, tmp_path_factory):
+    import os
+
+    home = tmp_path_factory.mktemp("home")
+    os.environ["LLMREC_HOME"] = str(home)
+    from llmrec_core.settings import load_settings
+
+    settings = load_settings()
+    spec = spec_of(backbones, **request.param)
+    recommender = build(spec, checkerboard.dataset, settings)
+    context = RunContext(home / "run")
+    recommender.fit(checkerboard, context)
+    return recommender, context, settings
+
+
+def test_the_loss_falls_and_the_withheld_item_comes_first(trained, checkerboard):
+    recommender, context, _ = trained
+    assert recommender.result.last_loss < recommender.result.first_loss
+    assert any(name == "valid_ndcg@10" for name, _, _ in context.curves)
+    histories, candidates = requests(checkerboard)
+    first = recommender.score(histories, candidates).argmax(axis=1) == 0
+    assert first.mean() >= 0.9, f"withheld item first for {first.mean():.0%} of users"
+
+
+def test_a_batch_equals_one_by_one(trained, checkerboard):
+    recommender = trained[0]
+    histories, candidates = requests(checkerboard)
+    together = recommender.score(histories[:6], candidates[:6])
+    alone = np.stack([recommender.score([h], c[None])[0] for h, c in zip(histories[:6], candidates[:6], strict=True)])
+    np.testing.assert_allclose(together, alone, atol=2e-5)
+
+
+def test_saved_equals_loaded_and_a_damaged_folder_is_refused(trained, checkerboard, tmp_path):
+    recommender, _, settings = trained
+    histories, candidates = requests(checkerboard)
+    recommender.save(tmp_path / "model")
+    kind = family_class(recommender.spec.recommender.family)
+    again = kind.load(tmp_path / "model", checkerboard.dataset, settings)
+    np.testing.assert_allclose(
+        again.score(histories[:4], candidates[:4]), recommender.score(histories[:4], candidates[:4]), atol=1e-6
+    )
+    weights = tmp_path / "model" / "weights.safetensors"
+    body = bytearray(weights.read_bytes())
+    body[-8] ^= 1
+    weights.write_bytes(body)
+    with pytest.raises(CheckpointError, match="differs from its manifest"):
+        kind.load(tmp_path / "model", checkerboard.dataset, settings)
+
+
+def test_an_empty_history_is_scored(trained):
+    scores = trained[0].score([np.array([], dtype=np.int64)], np.arange(ITEMS)[None])
+    assert np.isfinite(scores).all()
+
+
+def test_lora_adapters_merge_without_changing_a_score(checkerboard, backbones, settings, tmp_path):
+    spec = spec_of(backbones, family="cross-encoder", adaptation="lora")
+    recommender = build(spec, checkerboard.dataset, settings)
+    recommender.fit(checkerboard, RunContext(tmp_path))
+    histories, candidates = requests(checkerboard)
+    before = recommender.score(histories[:4], candidates[:4])
+    assert 0 < recommender.trainable < recommender.parameters
+    recommender.save(tmp_path / "model")
+    recommender.ready()
+    np.testing.assert_allclose(recommender.score(histories[:4], candidates[:4]), before, atol=1e-5)
+    again = family_class("cross-encoder").load(tmp_path / "model", checkerboard.dataset, settings)
+    np.testing.assert_allclose(again.score(histories[:4], candidates[:4]), before, atol=1e-6)
+
+
+def test_a_cascade_puts_what_was_read_above_the_rest(checkerboard, backbones, settings, tmp_path):
+    spec = spec_of(backbones, family="cross-encoder", adaptation="full", retriever="item-knn", rerank_k=4, blend="validation")
+    cascade = build(spec, checkerboard.dataset, settings)
+    cascade.fit(checkerboard, RunContext(tmp_path))
+    histories, candidates = requests(checkerboard)
+    scores = cascade.score(histories, candidates)
+    cheap = cascade.retriever.score(histories, candidates)
+    read = np.argsort(-cheap, axis=1, kind="stable")[:, :4]
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :4]
+    assert all(set(a) == set(b) for a, b in zip(read, best, strict=True))
+    cascade.save(tmp_path / "model")
+    again = family_class("cascade").load(tmp_path / "model", checkerboard.dataset, settings)
+    np.testing.assert_allclose(again.score(histories[:3], candidates[:3]), scores[:3], atol=1e-5)
+
+
+def test_a_cascade_needs_weights(checkerboard, backbones, settings):
+    spec = spec_of(backbones, family="cascade", retriever="item-knn", rerank_k=4)
+    with pytest.raises(UsageError, match="weights_from"):
+        build(spec, checkerboard.dataset, settings)
