@@ -32,8 +32,6 @@ MAP = {
     ),
 }
 
-# A file: a material icon as favicon would be fetched from a font server.
-st.set_page_config("LLMRec Studio", page_icon=str(PAGES.parent / "assets" / "icon.png"), layout="wide")
 sections = {
     section: [
         st.Page(PAGES / file, title=title, icon=f":material/{icon}:", url_path=address, default=address == "start")
@@ -43,5 +41,8 @@ sections = {
     for section, pages in MAP.items()
 }
 page = st.navigation(sections, expanded=True)
+# The icon is a file: a material icon as favicon would be fetched from a font server.
+icon = str(PAGES.parent / "assets" / "icon.png")
+st.set_page_config(f"{page.title} – LLMRec Studio", page_icon=icon, layout="wide")
 frame.draw()
 page.run()

@@ -17,6 +17,17 @@ from llmrec_core.experiments.words import family_title
 METHODS = {"none": "not trained", "head": "head only", "lora": "LoRA", "full": "all weights"}
 TRAINED_FAMILIES = ("cross-encoder", "decoder", "text-sasrec", "sasrec")
 CLASSICAL = ("popularity", "item-knn", "ease", "tf-idf", "sasrec")
+SEQUENTIAL = ("sasrec", "text-sasrec")
+SUITED: dict[tuple[str, str], dict[str, Any]] = {
+    ("cross-encoder", "full"): {"learning_rate": 2e-4},
+    ("cross-encoder", "lora"): {"learning_rate": 2e-3},
+    ("cross-encoder", "head"): {"learning_rate": 1e-2},
+    ("decoder", "lora"): {"learning_rate": 1e-3, "batch_histories": 4, "negatives": 7},
+    ("decoder", "full"): {"learning_rate": 5e-5, "batch_histories": 4, "negatives": 7},
+    ("sasrec", "full"): {"learning_rate": 2e-3, "batch_histories": 128, "dropout": 0.2},
+    ("text-sasrec", "full"): {"learning_rate": 2e-3, "batch_histories": 128, "dropout": 0.2},
+}
+"""Training settings that learn on ml-100k, by family and method; what a base names itself is kept."""
 
 
 def run_name(spec: RunSpec) -> str:
@@ -25,7 +36,7 @@ def run_name(spec: RunSpec) -> str:
     parts = [family_title(one.family) + (f" {one.backbone}" if one.backbone else "")]
     if one.depth:
         parts.append(f"{one.depth} layers")
-    if one.backbone and one.family != "text-sasrec":
+    if one.backbone and one.family not in SEQUENTIAL:
         parts.append(METHODS[one.adaptation])
     if one.rerank_k:
         parts.append(f"reranks {one.rerank_k} of {one.retriever}")
@@ -47,7 +58,7 @@ def grid(
     """The runs of the product, named and without doubles.
 
     Args:
-        base: a run as `RunSpec.to_dict` writes it; the dials overwrite its fields.
+        base: fields of a run, at least `recommender.family`; the dials overwrite them, `SUITED` fills in training.
 
     Raises:
         UsageError: as `run_from_dict`, for a combination that contradicts itself.
@@ -55,9 +66,10 @@ def grid(
     runs: dict[str, RunSpec] = {}
     for depth, method, seed in product(depths or (0,), methods or ("none",), seeds or (0,)):
         recommender = {**base.get("recommender", {}), "depth": depth, "adaptation": method}
-        table = {**base, "recommender": recommender, "seed": seed, "precision": "fp32"}
+        training = {**SUITED.get((recommender["family"], method), {}), **base.get("training", {})}
+        table = {**base, "recommender": recommender, "training": training, "seed": seed, "precision": "fp32"}
         whole = _named(table)
-        trained = method != "none" and recommender.get("family") in TRAINED_FAMILIES
+        trained = method != "none" and recommender["family"] in TRAINED_FAMILIES
         for precision in precisions or ("fp32",):
             if precision == "fp32" or not trained:
                 spec = _named({**table, "precision": precision})

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from llmrec_core.errors import UsageError
-from llmrec_core.experiments import explanations, formats, front, svg, tables, verdict, views
+from llmrec_core.experiments import explanations, formats, front, listing, svg, tables, verdict, views
 from llmrec_core.experiments.words import GLOSSARY, METHODS
 
 if TYPE_CHECKING:
@@ -198,11 +198,7 @@ def gather(
         names = ", ".join(one.name for one in ledger.studies()) or "none"
         raise UsageError(f"no study {study!r} in this ledger; there are: {names}")
     runs = ledger.runs(study)
-    table = ledger.measurements([run.id for run in runs])
-    rows = []
-    for run in runs:
-        documents = {name: ledger.document(run.id, name) for name in views.SMALL_DOCUMENTS}
-        rows.append(views.make_row(run, table, {name: body for name, body in documents.items() if body is not None}))
+    rows = listing.rows_of(ledger, runs)
     measured = [name for row in rows for name in row.protocols]
     protocol = max(measured, key=measured.count) if measured else ""
     finished = [row.run_id for row in rows if row.state == "finished"]

@@ -200,6 +200,43 @@ def unusable_gpu(device: Device) -> str | None:
     return None
 
 
+@dataclass(frozen=True)
+class Peak:
+    """The fp32 peak of the processor by its data sheet, and how it was worked out."""
+
+    flops_per_s: float | None
+    how: str
+
+
+_LANES = (
+    ("avx512f", 64, "two 512-bit FMA units"),
+    ("avx2", 32, "two 256-bit FMA units"),
+    ("asimd", 16, "two NEON units"),
+)
+"""CPU flag → fp32 FLOP per core and cycle, 2 per multiply-add; the widest common design, so an upper bound."""
+
+
+def nominal_peak() -> Peak:
+    """Cores × clock × FLOP per cycle; an upper bound, as clocks fall under load and some designs have one unit."""
+    flags = _cpu_flags()
+    found = next((row for row in _LANES if row[0] in flags), None)
+    clock, cores = clock_hz(), psutil.cpu_count(logical=False) or 1
+    if found is None or clock is None:
+        return Peak(None, "the system does not tell the clock or the vector units")
+    _, per_cycle, units = found
+    return Peak(cores * clock * per_cycle, f"{cores} cores × {clock / 1e9:.2f} GHz × {per_cycle} ({units})")
+
+
+def _cpu_flags() -> set[str]:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith(("flags", "Features")):
+                return set(line.partition(":")[2].split())
+    except OSError:
+        pass
+    return set()
+
+
 # ── live load ────────────────────────────────────────────────────────────────────────────────────
 
 

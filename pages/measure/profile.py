@@ -77,6 +77,10 @@ if answer:
     st.plotly_chart(
         profiling.heat_map(figures), key="profile_heat", config=charts.CONFIG, alt="Latency by batch and candidates"
     )
+    conditions = ", ".join(f"{name} {value}" for name, value in (answer.get("conditions") or {}).items())
+    widgets.caption(f"{answer.get('name', '')} · {conditions}")
+    if answer.get("command"):
+        st.code(answer["command"], language=None)
     widgets.table(
         pd.DataFrame(
             [

@@ -96,11 +96,11 @@ def _mark(point: Point, chart: Chart, shapes: Mapping[str, str], place: str | No
         x=[x],
         y=[point.y],
         mode="markers+text" if place else "markers",
-        text=[formats.escape(point.row.name)] if place else None,
+        text=[_short(point.row.name, 34)] if place else None,
         textposition=place,
         textfont={"size": 11},
         error_y=error,
-        name=formats.escape(point.row.name),
+        name=_short(point.row.name, 40),
         customdata=[point.row.run_id],
         opacity=1.0 if point.on_front else 0.6,
         marker={

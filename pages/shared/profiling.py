@@ -13,7 +13,7 @@ from llmrec_core.types import Measurement
 from pages.shared import charts, widgets
 
 MODELS = ("minilm-l6", "smollm2-135m")
-PRECISIONS = ("fp32", "int8", "int8-dynamic", "bf16", "fp16", "tf32", "int4")
+PRECISIONS = ("fp32", "int8-dynamic", "bf16", "fp16")
 KEY = "profile_request"
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import streamlit as st
 
 from llmrec_core.experiments import formats
+from llmrec_core.experiments.study import seconds_left
 from pages.shared import records, widgets
 
 ACTIVE = ("queued", "running", "paused")
@@ -28,9 +30,10 @@ def running(study: records.Study, *, links: bool = True) -> None:
     for run in active:
         st.progress(share(run), formats.plain(f"{run.name}: {phase(run)}"))
     if waiting:
-        minutes = sum(float(run.spec.get("minutes") or 0) for run in found if run.state in ACTIVE)
-        left = f", about {formats.significant(minutes, 2)} minutes left on 2 cores" if minutes else ""
-        st.caption(f"{waiting} waiting{left}.")
+        st.caption(f"{waiting} waiting.")
+    left = seconds_left(found, datetime.now(UTC)) if active or waiting else None
+    if left:
+        st.caption(f"About {formats.duration(left)} left, by the pace of the runs so far.")
     if failed and links:
         widgets.link("build/runs.py", f"{failed} failed: read why")
     elif failed:

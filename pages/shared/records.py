@@ -15,7 +15,7 @@ from typing import Any
 
 import streamlit as st
 
-from llmrec_core.experiments import views
+from llmrec_core.experiments import listing, views
 from llmrec_core.experiments.ledger import Ledger
 from llmrec_core.settings import Settings, load_settings
 
@@ -95,15 +95,7 @@ def _version(found: list[Any]) -> tuple[tuple[str, str, int], ...]:
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def _rows(_ledger: Ledger, where: str, name: str, version: tuple) -> list[views.Row]:
-    found = _ledger.runs(name)
-    table = _ledger.measurements([run.id for run in found])
-    rows = []
-    for run in found:
-        documents = {}
-        if run.state == "finished":
-            documents = {key: _ledger.document(run.id, key) for key in views.SMALL_DOCUMENTS}
-        rows.append(views.make_row(run, table, {key: body for key, body in documents.items() if body is not None}))
-    return rows
+    return listing.rows_of(_ledger, _ledger.runs(name))
 
 
 def rows(study: Study) -> list[views.Row]:

@@ -7,13 +7,12 @@ from typing import Any
 
 import streamlit as st
 
-from llmrec_core.experiments.grid import CLASSICAL, METHODS, TRAINED_FAMILIES
+from llmrec_core.experiments.grid import CLASSICAL, METHODS, SEQUENTIAL, TRAINED_FAMILIES
 from llmrec_core.experiments.spec import RunSpec
 from llmrec_core.experiments.words import FAMILIES, family_title
 from pages.shared import records
 
 BACKBONES = ("minilm-l6", "smollm2-135m")
-LEARNING_RATES = {"full": 1e-4, "lora": 5e-4, "head": 1e-3}
 
 
 def recommender() -> tuple[dict[str, Any], str]:
@@ -57,7 +56,9 @@ def recommender() -> tuple[dict[str, Any], str]:
         one["rerank_k"] = int(
             st.number_input("Items passed to the language model, K", 1, 1000, 20, key="train_k", bind="query-params")
         )
-    return {"data": {"name": data}, "recommender": one}, family
+    known = records.has_dataset(data)
+    content = records.dataset(str(records.settings().home), data, 0.0).content_hash if known else ""
+    return {"data": {"name": data, "content_hash": content}, "recommender": one}, family
 
 
 def dials(family: str) -> dict[str, Sequence[Any]]:
@@ -85,7 +86,9 @@ def dials(family: str) -> dict[str, Sequence[Any]]:
             key="train_methods",
             bind="query-params",
         )
-    precisions = ("fp32",) if family in CLASSICAL else ("fp32", "int8")
+    if family in SEQUENTIAL:
+        chosen["methods"] = ("full",)
+    precisions = ("fp32",) if family in (*CLASSICAL, *SEQUENTIAL) else ("fp32", "int8-dynamic", "bf16")
     chosen["precisions"] = st.pills(
         "Precision", precisions, selection_mode="multi", default=["fp32"], key="train_precisions", bind="query-params"
     )
@@ -129,27 +132,28 @@ def optimiser(family: str) -> dict[str, Any]:
     if family not in TRAINED_FAMILIES:
         return {}
     objective, kind, rate, schedule = st.columns(4)
-    return {
+    chosen: dict[str, Any] = {
         "objective": objective.selectbox(
             "Objective", ("listwise", "bce", "mse", "pairwise"), key="train_objective", bind="query-params"
         ),
         "optimizer": kind.selectbox("Optimiser", ("adamw", "sgd"), key="train_optimizer", bind="query-params"),
-        "learning_rate": float(
-            rate.number_input(
-                "Learning rate",
-                1e-7,
-                1.0,
-                LEARNING_RATES["full"],
-                step=1e-5,
-                format="%.6f",
-                key="train_rate",
-                bind="query-params",
-            )
-        ),
         "schedule": schedule.selectbox(
             "Schedule", ("linear", "cosine", "exponential", "constant"), key="train_schedule", bind="query-params"
         ),
     }
+    learning_rate = rate.number_input(
+        "Learning rate",
+        min_value=1e-7,
+        max_value=1.0,
+        value=None,
+        format="%.6g",
+        placeholder="suited to the method",
+        key="train_rate",
+        bind="query-params",
+    )
+    if learning_rate is not None:
+        chosen["learning_rate"] = learning_rate
+    return chosen
 
 
 def queue(name: str, runs: Sequence[RunSpec]) -> None:

@@ -1,4 +1,4 @@
-"""Every page: opens filled, empty and with hostile data; one interaction changes one number; no ML library is loaded."""
+"""Every page opens filled, empty and with hostile data; one interaction changes one number; no ML library loads."""
 
 import json
 import subprocess
@@ -226,7 +226,7 @@ def test_train_queues_a_grid(open_page, tmp_path):
     app = open_page("build/train.py", tmp_path)
     assert len(app.dataframe[0].value) == 1
     app.button_group(key="train_depths").set_value([2, 4]).run()
-    app.button_group(key="train_precisions").set_value(["fp32", "int8"]).run()
+    app.button_group(key="train_precisions").set_value(["fp32", "int8-dynamic"]).run()
     assert len(app.dataframe[0].value) == 4
     app.text_input(key="train_study").set_value("mine").run()
     app.button(key="train_queue").click().run()

@@ -111,6 +111,15 @@ def test_rapl_is_read_where_allowed_and_its_absence_said(monkeypatch, tmp_path):
     assert "no RAPL counter" in device.energy_counter().reason
 
 
+def test_the_nominal_peak_is_cores_times_clock_times_width(monkeypatch):
+    monkeypatch.setattr(device, "_cpu_flags", lambda: {"sse2", "avx2"})
+    monkeypatch.setattr(device, "clock_hz", lambda: 2.5e9)
+    monkeypatch.setattr(device.psutil, "cpu_count", lambda logical=True: 2)
+    assert device.nominal_peak().flops_per_s == 2 * 2.5e9 * 32
+    monkeypatch.setattr(device, "_cpu_flags", set)
+    assert device.nominal_peak().flops_per_s is None
+
+
 def test_the_module_needs_no_torch():
     code = "import sys; import llmrec_core.profiling.device; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,0 +1,111 @@
+"""The app in Chromium: looks, addresses, downloads, and data that tries to be code."""
+
+import re
+
+
+def settled(page) -> None:
+    """Wait until the page's script has run to its end."""
+    page.wait_for_selector("h1")
+    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
+
+
+def each_page(page):
+    """Go through the navigation, yielding each page's title once it is drawn."""
+    links = page.get_by_test_id("stSidebarNavLink")
+    settled(page)
+    for index in range(links.count()):
+        links.nth(index).click()
+        name = links.nth(index).inner_text().split("\n")[-1]
+        page.wait_for_function(f"document.title.startsWith('{name} ')")
+        settled(page)
+        yield name
+
+
+def test_every_page_draws_in_dark_without_an_error_or_a_foreign_request(filled, open_page):
+    page = open_page(f"{filled}/", "dark")
+    problems = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    names = []
+    for name in each_page(page):
+        names.append(name)
+        assert page.get_by_test_id("stException").count() == 0, name
+        assert page.get_by_test_id("stDialog").count() == 0, name
+        background = page.evaluate("getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor")
+        assert sum(map(int, re.findall(r"\d+", background)[:3])) < 200, f"{name} is not dark: {background}"
+    assert len(names) >= 10
+    assert problems == []
+    assert page.foreign == []
+
+
+def test_titles_that_try_to_be_code_stay_text_on_every_page(hostile, open_page):
+    page = open_page(f"{hostile}/")
+    for name in each_page(page):
+        page.wait_for_timeout(200)
+        assert page.evaluate("window.__xss") is None, name
+        assert page.locator("img[src='x']").count() == 0, name
+        assert page.locator("a[href^='javascript']").count() == 0, name
+    assert page.foreign == []
+
+
+def test_a_shared_address_shows_the_same_view(filled, open_page):
+    page = open_page(f"{filled}/decide")
+    settled(page)
+    page.get_by_role("combobox", name="Quality").click()
+    page.get_by_role("option", name="MRR").click()
+    slider = page.get_by_role("slider", name="Slowest p95 latency").first
+    slider.focus()
+    for _ in range(9):
+        slider.press("ArrowLeft")
+    page.wait_for_function("location.search.includes('decide_p95')")
+    settled(page)
+    page.get_by_text("is above").first.wait_for()
+    sentence = page.locator("h5").first.inner_text()
+    assert "study=default" in page.url
+
+    other = open_page(page.url)
+    settled(other)
+    other.get_by_text("is above").first.wait_for()
+    assert other.locator("h5").first.inner_text() == sentence
+    assert other.get_by_role("combobox", name="Quality").input_value() == "MRR"
+
+
+def test_the_chosen_study_stays_in_the_address_from_page_to_page(filled, open_page):
+    page = open_page(f"{filled}/decide?study=default")
+    settled(page)
+    page.get_by_role("link", name="Runs").click()
+    page.wait_for_url(re.compile("/runs"))
+    page.wait_for_function("location.search.includes('study=default')")
+
+
+def test_a_table_downloads_as_csv_without_formulas(hostile, open_page, tmp_path):
+    page = open_page(f"{hostile}/why-this-item")
+    settled(page)
+    with page.expect_download() as download:
+        page.get_by_test_id("stDownloadButton").first.get_by_role("button").click()
+    target = tmp_path / "list.csv"
+    download.value.save_as(target)
+    lines = target.read_text("utf-8").splitlines()
+    assert lines[0] == "#,Title,Score"
+    assert not any(cell.startswith(("=", "@", "+")) for line in lines for cell in line.split(","))
+
+
+def test_the_report_opens_from_disk_and_asks_nobody(hostile, open_page, tmp_path):
+    page = open_page(f"{hostile}/report")
+    settled(page)
+    page.get_by_label("Your comment").fill("For the board <script>window.__xss=1</script>")
+    page.get_by_label("Your comment").press("Control+Enter")
+    page.get_by_text("For the board").last.wait_for()
+    settled(page)
+    with page.expect_download() as download:
+        page.get_by_test_id("stDownloadButton").first.get_by_role("button").click()
+    target = tmp_path / "report.html"
+    download.value.save_as(target)
+    assert target.stat().st_size < 6 * 2**20
+
+    reader = open_page(target.as_uri(), "dark")
+    assert reader.get_by_text("For the board").count() == 1
+    assert reader.locator("svg").count() == 1
+    assert reader.locator("table tr").count() > 14
+    assert reader.evaluate("window.__xss") is None
+    assert reader.evaluate("performance.getEntriesByType('resource').length") == 0
+    assert reader.foreign == []
