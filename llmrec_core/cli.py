@@ -10,6 +10,7 @@ import errno
 import importlib
 import importlib.util
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -412,6 +413,7 @@ def _register() -> None:
 
 def main() -> None:
     """Run the command line; every error meant for a person is one sentence."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that what we started is stopped
     _register()
     try:
         app(prog_name="python -m llmrec_core")

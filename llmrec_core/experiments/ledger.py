@@ -118,6 +118,8 @@ class Ledger(Queue):
     def _set_aside(self, connection: sa.Connection, row: sa.Row[Any], study: StudySpec) -> None:
         earlier = f"{study.name} (earlier)"
         self._make_study(connection, earlier, f"{study.title} (earlier rows)")
+        same_age = sa.select(studies.c.created).where(studies.c.name == study.name).scalar_subquery()
+        connection.execute(sa.update(studies).where(studies.c.name == earlier).values(created=same_age))
         connection.execute(sa.update(runs).where(runs.c.id == row.id).values(study=earlier))
         if row.state == "running":
             connection.execute(sa.update(runs).where(runs.c.id == row.id).values(cancel_requested=True))
@@ -147,9 +149,9 @@ class Ledger(Queue):
     # ── reading ──────────────────────────────────────────────────────────────────────────────────
 
     def studies(self) -> list[StudyRow]:
-        """Studies, oldest first."""
+        """Studies, oldest first; a study's earlier rows come before it."""
         with self.reading() as connection:
-            found = connection.execute(sa.select(studies).order_by(studies.c.created, studies.c.name)).mappings()
+            found = connection.execute(sa.select(studies).order_by(studies.c.created, studies.c.name.desc())).mappings()
             return [StudyRow(**row) for row in found]
 
     def runs(self, study: str | None = None) -> list[RunRow]:
@@ -266,6 +268,12 @@ class Ledger(Queue):
         Raises:
             UsageError: when `body` is no such export, or the ledger has a study or run of that name already.
         """
+        try:
+            return self._import(body)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise UsageError(f"this exported study is damaged, {error} is missing or wrong; export it again") from error
+
+    def _import(self, body: dict[str, Any]) -> str:
         if not isinstance(body, dict) or body.get("format") != FORMAT:
             found = body.get("format") if isinstance(body, dict) else type(body).__name__
             raise UsageError(f"this is no exported study: its format is {found!r}, expected {FORMAT!r}")

@@ -31,6 +31,7 @@ MAX_RETRIES = 2
 MAX_LOSSES = 10
 """Times a run whose worker died is tried again: that is seldom the run's fault, but must not go on for ever."""
 REQUEST_ATTEMPTS = 2
+WORKERS_SHOWN = 50
 LINE_LENGTH = 2000
 
 runs, requests, workers = schema.runs, schema.requests, schema.workers
@@ -408,9 +409,13 @@ class Queue(Store):
             )
 
     def workers(self) -> list[WorkerRow]:
-        """Workers, newest first; one that was silent for longer than a lease reads `lost`."""
+        """The latest workers, newest first; one that was silent for longer than a lease reads `lost`."""
         with self.reading() as connection:
-            found = connection.execute(sa.select(workers).order_by(workers.c.started.desc())).mappings().all()
+            found = (
+                connection.execute(sa.select(workers).order_by(workers.c.started.desc()).limit(WORKERS_SHOWN))
+                .mappings()
+                .all()
+            )
             clock = datetime.fromisoformat(connection.execute(sa.select(now())).scalar_one())
         rows = []
         for row in found:

@@ -14,7 +14,7 @@ from alembic.migration import MigrationContext
 
 from llmrec_core.errors import LedgerError, RunFailed, UsageError
 from llmrec_core.experiments import schema
-from llmrec_core.experiments.ledger import Ledger, LeaseLost
+from llmrec_core.experiments.ledger import LeaseLost, Ledger
 from llmrec_core.experiments.spec import RecommenderSpec, RunSpec, StudySpec
 from llmrec_core.experiments.store import sentences
 from llmrec_core.types import Measurement, Samples
@@ -89,6 +89,7 @@ def test_changed_row_is_queued_anew_with_those_that_use_its_weights(ledger):
     ledger.add_study(changed)
     assert states(ledger) == {"a": "queued", "b": "queued", "c": "finished"}
     assert {row.name: row.state for row in ledger.runs("s (earlier)")} == {"a": "finished", "b": "finished"}
+    assert [row.name for row in ledger.studies()] == ["s (earlier)", "s"]
 
 
 def test_enqueue_takes_what_is_there(ledger):
@@ -98,7 +99,7 @@ def test_enqueue_takes_what_is_there(ledger):
     assert ledger.enqueue(run("a"), "s") == first
     assert ledger.run(first).state == "queued"
     assert ledger.enqueue(run("bb"), "s") != first
-    with pytest.raises(UsageError, match="fits no run of the study 's'. Did you mean 'a'"):
+    with pytest.raises(UsageError, match=r"fits no run of the study 's'\. Did you mean 'a'"):
         ledger.enqueue(run("x", weights_from="aa"), "s")
 
 
@@ -126,6 +127,8 @@ def test_export_and_import(ledger, settings, tmp_path):
         other.import_study(body)
     with pytest.raises(UsageError, match="no exported study"):
         other.import_study({"format": "else"})
+    with pytest.raises(UsageError, match="damaged, 'runs' is missing"):
+        other.import_study({"format": body["format"], "study": {**body["study"], "name": "t"}})
     with pytest.raises(UsageError, match="it has: s"):
         other.export_study("t")
     other.close()
@@ -150,7 +153,7 @@ def test_newer_ledger_is_refused(any_ledger, any_settings):
     any_ledger.add_study(study(run("a")))
     with any_ledger.writing() as connection:
         connection.execute(sa.text(f"UPDATE {schema.VERSION_TABLE} SET version_num = '9999'"))
-    with pytest.raises(LedgerError, match="has schema 9999, newer than .* Nothing was changed"):
+    with pytest.raises(LedgerError, match=r"has schema 9999, newer than .* Nothing was changed"):
         Ledger.open(any_settings)
     assert len(any_ledger.runs()) == 1
 
@@ -227,7 +230,7 @@ def test_full_disk_is_a_sentence_and_loses_nothing(ledger):
     def limit(raw, record):
         raw.execute(f"PRAGMA max_page_count = {pages}").close()
 
-    with pytest.raises(RunFailed, match="could not be written: .*full.* nothing stored is lost") as caught:
+    with pytest.raises(RunFailed, match=r"could not be written: .*full.* nothing stored is lost") as caught:
         ledger.finish(lease, [], [Samples("x", [0.5] * 100_000)])
     assert caught.value.kind == "disk"
     assert ledger.run(lease.run_id).state == "running"

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from llmrec_core.errors import UsageError
-from llmrec_core.experiments.ledger import Ledger, LeaseLost
+from llmrec_core.experiments.ledger import LeaseLost, Ledger
 from llmrec_core.experiments.queue import MAX_LOSSES, MAX_RETRIES
 from llmrec_core.experiments.spec import RecommenderSpec, RunSpec, StudySpec
 from llmrec_core.types import Measurement
