@@ -51,7 +51,7 @@ def _postgres_tool(name: str) -> str | None:
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a PostgreSQL of our own; skipped where its binaries or the driver are missing."""
-    pytest.importorskip("psycopg", reason="no psycopg: pip install 'psycopg[binary]'")
+    psycopg = pytest.importorskip("psycopg", reason="no psycopg: pip install 'psycopg[binary]'")
     initdb, server = _postgres_tool("initdb"), _postgres_tool("postgres")
     if not (initdb and server):
         pytest.skip("no PostgreSQL binaries: apt-get install postgresql")
@@ -75,12 +75,16 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     options = ["-c", "listen_addresses=127.0.0.1", "-c", f"port={port}", "-c", f"unix_socket_directories={folder}"]
     process = subprocess.Popen([*prefix, server, "-D", str(data), *options, "-F"], **quiet)
     try:
-        for _ in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        yield f"postgresql://llmrec@127.0.0.1:{port}/postgres"
+        url = f"postgresql://llmrec@127.0.0.1:{port}/postgres"
+        until = time.monotonic() + 60
+        while True:
+            try:
+                psycopg.connect(url).close()
+                break
+            except psycopg.OperationalError:
+                assert time.monotonic() < until, "PostgreSQL did not start within a minute"
+                time.sleep(0.1)
+        yield url
     finally:
         process.terminate()
         process.wait(timeout=20)
