@@ -32,6 +32,8 @@ MAP = {
     ),
 }
 
+# A file, set before the navigation: a page's material icon as favicon would be fetched from a font server.
+st.set_page_config(page_icon=str(PAGES.parent / "assets" / "icon.png"), layout="wide")
 sections = {
     section: [
         st.Page(PAGES / file, title=title, icon=f":material/{icon}:", url_path=address, default=address == "start")
@@ -41,8 +43,6 @@ sections = {
     for section, pages in MAP.items()
 }
 page = st.navigation(sections, expanded=True)
-# The icon is a file: a material icon as favicon would be fetched from a font server.
-icon = str(PAGES.parent / "assets" / "icon.png")
-st.set_page_config(f"{page.title} – LLMRec Studio", page_icon=icon, layout="wide")
+st.set_page_config(f"{page.title} – LLMRec Studio")
 frame.draw()
 page.run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -51,16 +52,16 @@ def pareto(chart: Chart, show_dominated: bool = True, logarithmic: bool = True, 
     figure = _shape(figure, f"{axis.title}, {axis.unit}", f"{METRICS[chart.metric]}, mean over users", height)
     figure.update_xaxes(type="log" if logarithmic else "linear", exponentformat="SI" if axis.unit != "$" else "none")
     if logarithmic:
-        figure.update_xaxes(dtick=1, minor={"ticks": "outside", "showgrid": False})
+        costs = [point.x for point in chart.points if point.x > 0] or [1.0]
+        decades = math.log10(max(costs) / min(costs))
+        figure.update_xaxes(dtick=1 if decades > 2.5 else "D2", minor={"ticks": "outside", "showgrid": False})
     return figure
 
 
 def _label_places(front: Sequence[Point]) -> dict[str, str]:
-    """Where the label of each front point goes: alternately above left and below right."""
-    return {
-        point.row.run_id: "top left" if index % 2 else "bottom right" if index < len(front) - 1 else "top left"
-        for index, point in enumerate(front)
-    }
+    """Where the label of each front point goes: the best above left, then in turn below right and above left."""
+    from_best = enumerate(reversed(front))
+    return {point.row.run_id: "bottom right" if index % 2 else "top left" for index, point in from_best}
 
 
 def _mark(point: Point, chart: Chart, shapes: Mapping[str, str], place: str | None) -> go.Scatter:
@@ -145,7 +146,7 @@ def waterfall(titles: Sequence[str], values: Sequence[float], base: float, predi
     for value in values:
         total += value
         reach.append(total)
-    room = (max(reach) - min(reach) or 1) * 0.14
+    room = (max(reach) - min(reach) or 1) * 0.22
     figure.update_xaxes(range=[min(reach) - room, max(reach) + room])
     return figure.update_layout(showlegend=False)
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 from llmrec_core.experiments.ledger import Ledger
 from llmrec_core.settings import Settings
@@ -58,7 +59,7 @@ def test_a_run_is_queued_watched_found_and_explained(home, worker, serve, open_p
 
     page = open_page(f"{address}/train?train_family=EASE")
     settled(page)
-    assert page.get_by_role("textbox", name="Study to put them in").input_value() == "tiny"
+    expect(page.get_by_role("textbox", name="Study to put them in")).to_have_value("tiny")
     page.get_by_role("button", name="Queue 1 run").click()
     page.get_by_text("queued in study tiny").wait_for()
     page.get_by_role("link", name="Watch them on Runs").click()
