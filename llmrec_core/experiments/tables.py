@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 import pandas as pd
 
 from llmrec_core.experiments import formats
 from llmrec_core.experiments.front import METRICS, Chart
-from llmrec_core.experiments.views import AS_RECORDED, Pricing, Row, energy, usd_per_million
+from llmrec_core.experiments.marks import COLOURS, size_label
+from llmrec_core.experiments.views import AS_RECORDED, Pricing, Row, cost, energy, usd_per_million
 from llmrec_core.experiments.words import family_title
 
 
@@ -76,6 +79,30 @@ def cost_table(rows: Sequence[Row], pricing: Pricing = AS_RECORDED) -> pd.DataFr
             }
         )
     return pd.DataFrame(lines)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A cost by model size (lines) and precision (columns): the median of the rows that share both."""
+
+    sizes: tuple[str, ...]
+    precisions: tuple[str, ...]
+    values: tuple[tuple[float | None, ...], ...]
+
+
+def size_by_precision(rows: Sequence[Row], name: str, pricing: Pricing = AS_RECORDED) -> Grid:
+    """The cost `name`, in the record's unit, of each model size and precision that was measured."""
+    cells: dict[tuple[str, str], list[float]] = {}
+    for row in rows:
+        found, _ = cost(row, name, pricing)
+        if found.value is not None:
+            cells.setdefault((size_label(row.spec.recommender), row.spec.precision), []).append(found.value)
+    sizes = tuple(dict.fromkeys(size for size, _ in cells))
+    precisions = tuple(name for name in COLOURS if any(name == precision for _, precision in cells))
+    values = tuple(
+        tuple(median(cells[size, one]) if (size, one) in cells else None for one in precisions) for size in sizes
+    )
+    return Grid(sizes, precisions, values)
 
 
 def figure_table(row: Row) -> pd.DataFrame:

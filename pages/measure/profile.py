@@ -19,8 +19,9 @@ FIGURES = (
     "energy_per_request_j",
     "usd_per_million",
 )
+SHAPES = ("Each run", "Size by precision")
 if rows:
-    figure_column, precision_column, family_column = st.columns([2, 1, 1])
+    figure_column, precision_column, family_column = st.columns([2, 1, 1], vertical_alignment="bottom")
     name = figure_column.selectbox(
         "Figure", FIGURES, format_func=lambda key: views.AXES[key].title, key="profile_figure", bind="query-params"
     )
@@ -38,7 +39,20 @@ if rows:
     found = [(row, *views.cost(row, name, pricing)) for row in kept]
     drawn = [(row, figure, assumed) for row, figure, assumed in found if figure.value is not None]
     axis = views.AXES[name]
-    if drawn:
+    shape = st.segmented_control(
+        "Drawn as", SHAPES, default=SHAPES[0], required=True, key="profile_shape", bind="query-params"
+    )
+    if drawn and shape == SHAPES[1]:
+        cells = tables.size_by_precision(kept, name, pricing)
+        scaled = [[None if value is None else value * axis.factor for value in line] for line in cells.values]
+        st.plotly_chart(
+            charts.heat(cells.sizes, cells.precisions, scaled, axis.unit),
+            key="profile_grid",
+            config=charts.CONFIG,
+            alt=f"{axis.title} by model size and precision",
+        )
+        st.caption("Median of the rows that share size and precision; empty cells were not measured.")
+    elif drawn:
         st.plotly_chart(
             charts.bars(
                 [row.name for row, _, _ in drawn],

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from llmrec_core.experiments import front, grid, lists, marks, verdict, views
+from llmrec_core.experiments import front, grid, lists, marks, tables, verdict, views
 from llmrec_core.experiments.spec import DataSpec, RunSpec, run_from_dict
 from llmrec_core.types import Measurement
 
@@ -174,6 +174,16 @@ def test_shapes_and_colours_do_not_depend_on_the_order():
     specs = [make("a", "cross-encoder", "minilm-l6", depth=depth).spec.recommender for depth in (6, 2, 4)]
     assert marks.shapes(specs) == marks.shapes(specs[::-1])
     assert len(set(marks.shapes(specs).values())) == 3
+
+
+def test_costs_by_size_and_precision_are_medians_and_gaps_stay_gaps():
+    rows = [make(name, "cross-encoder", "minilm-l6", depth=2, p95=p95) for name, p95 in (("a", 0.1), ("b", 0.3))]
+    cheap = make("int8", "cross-encoder", "minilm-l6", depth=4, p95=0.05)
+    rows.append(replace(cheap, spec=replace(cheap.spec, precision="int8-dynamic")))
+    found = tables.size_by_precision(rows, "latency_p95_s")
+    assert found.sizes == ("minilm-l6, 2 layers", "minilm-l6, 4 layers")
+    assert found.precisions == ("fp32", "int8-dynamic")
+    assert found.values == ((pytest.approx(0.2), None), (None, 0.05))
 
 
 def test_a_grid_names_its_rows_and_shares_trained_weights():
