@@ -105,28 +105,34 @@ def main(run_id: str, worker: str, attempt: int) -> int:
             importlib.import_module(module or EXECUTE).execute(spec, dataset, context, settings)
             context.finish()
     except LeaseLost as error:
-        print(error, file=sys.stderr)
+        _say(str(error))
         return REPORTED
     except Exception as error:  # noqa: BLE001 - everything is told to the ledger in a sentence, the traceback to the log
         kind, sentence = classify(error)
-        print(traceback.format_exc(), file=sys.stderr, flush=True)
+        _say(traceback.format_exc())
         if kind == "cancelled" and context.stop_requested:
             return STOPPED
-        if kind == "bug":
-            for line in traceback.format_exc().splitlines():
-                context.log(line)
-        return _tell(context, ledger, lease, kind, sentence)
+        lines = traceback.format_exc().splitlines() if kind == "bug" else []
+        return _tell(context, ledger, lease, kind, sentence, lines)
     return 0
 
 
-def _tell(context: LedgerContext, ledger: Ledger, lease: Lease, kind: str, sentence: str) -> int:
+def _say(text: str) -> None:
+    """Into the output file, which may be on a full disk."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
+
+
+def _tell(context: LedgerContext, ledger: Ledger, lease: Lease, kind: str, sentence: str, lines: list[str]) -> int:
     try:
+        for line in lines:
+            context.log(line)
         context.flush()
         ledger.fail(lease, kind, sentence)
     except LeaseLost:
         return REPORTED
     except RunFailed as error:  # the ledger's disk is full too: the worker tells it when there is space again
-        print(error, file=sys.stderr)
+        _say(str(error))
         return DISK
     return REPORTED
 
@@ -134,4 +140,7 @@ def _tell(context: LedgerContext, ledger: Ledger, lease: Lease, kind: str, sente
 if __name__ == "__main__":
     die_with(int(os.environ["LLMREC_WORKER_PID"]), signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the worker decides
-    sys.exit(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+    ended = main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    os._exit(ended)  # all is written; Python's own way out would replace the status when that flush fails

@@ -25,7 +25,7 @@ from llmrec_core.errors import LedgerError, RunFailed, UsageError
 from llmrec_core.experiments.failures import REPORTED, STOPPED, classify, classify_exit, kernel_oom_kills
 from llmrec_core.experiments.helper import Helper
 from llmrec_core.experiments.ledger import Ledger
-from llmrec_core.experiments.records import Lease, LeaseLost, WorkerRow
+from llmrec_core.experiments.records import Lease, LeaseLost, RequestRow, WorkerRow
 from llmrec_core.settings import Settings
 
 POLL_S = 0.25
@@ -136,6 +136,7 @@ class Worker:
         self.child: Child | None = None
         self.helper = Helper()
         self.signals: list[int] = []
+        self._answered: tuple[RequestRow, dict[str, Any] | None, str | None] | None = None  # until the ledger has it
         self._renewed = 0.0
         self._trouble = ""
 
@@ -180,7 +181,7 @@ class Worker:
         try:
             step()
             self._trouble = ""
-        except (LedgerError, RunFailed) as error:
+        except (LedgerError, RunFailed, OSError) as error:
             if str(error) != self._trouble:
                 self._say(f"{error}. Trying again")
             self._trouble = str(error)
@@ -188,7 +189,7 @@ class Worker:
 
     @property
     def _busy(self) -> bool:
-        return bool(self.child or self.helper.request or self._trouble)
+        return bool(self.child or self.helper.request or self._answered or self._trouble)
 
     def _step(self) -> None:
         """One look at everything."""
@@ -226,9 +227,10 @@ class Worker:
                 self.child.process.kill()
 
     def _answer(self) -> None:
-        done = self.helper.poll()
-        if done is not None:
-            self.ledger.close_request(*done)
+        self._answered = self._answered or self.helper.poll()
+        if self._answered is not None:
+            self.ledger.close_request(*self._answered)
+            self._answered = None
         if self.helper.request is None:
             self.ledger.free_silent_requests()
             request = self.ledger.claim_request(self.id)

@@ -1,7 +1,7 @@
 """Stands in for `experiments.execute` in tests of the queue: counts steps in a file, and fails as it is told.
 
 `options` of the spec say what to do: `steps`, `step_s`, `crash_at` (signal 9 to itself at that step, once),
-`always_crash`, `hog` (asks for more memory than it may have), `full` (its disk is full), `bug`, `window_s`.
+`always_crash`, `hog` (asks for more memory than it may have), `full` (says that its disk is full), `fill` (fills it, once), `bug`, `window_s`.
 """
 
 from __future__ import annotations
@@ -32,6 +32,10 @@ def execute(spec: RunSpec, dataset: Any, context: RunContext, settings: Settings
         raise DataError("row 3 has no rating; expected a number; mend the file")
     if options.get("full"):
         raise OSError(errno.ENOSPC, "No space left on device", str(saved))
+    if options.get("fill") and not (context.folder / "filled").exists():
+        with (context.folder / "filled").open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
     if options.get("hog"):
         resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
         bytearray(2**32)

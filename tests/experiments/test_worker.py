@@ -209,6 +209,35 @@ def _children(pid: int) -> list[int]:
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def test_full_disk_pauses_the_run(tmp_path, monkeypatch, start):
+    """A disk that is really full, ledger and all: the worker stays, and tells the ledger once there is space."""
+    home = tmp_path / "small"
+    home.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(home)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small disk can only be mounted by root")
+    try:
+        monkeypatch.setenv("LLMREC_HOME", str(home))
+        monkeypatch.setenv("LLMREC_EXECUTE", "tests.experiments.fake_run")
+        ledger = Ledger.open(load_settings())
+        first, second = add(ledger, a={"fill": 1}, b={})
+        worker = start()
+        lines = iter(worker.stdout.readline, "")
+        assert any("full" in line and line.rstrip().endswith("Trying again") for line in lines)
+        assert ledger.run(first).state == "running"
+        (home / "runs" / first / "filled").write_bytes(b"")  # somebody frees space
+        wait_for(lambda: ledger.run(second).state == "finished")
+        row = ledger.run(first)
+        assert (row.state, row.error_kind) == ("paused", "disk")
+        ledger.retry(first)
+        wait_for(lambda: ledger.run(first).state == "finished")
+        worker.terminate()
+        worker.wait()
+        ledger.close()
+    finally:
+        subprocess.run(["umount", "-l", str(home)], check=True)
+
+
 def test_cancel_stops_a_running_run(settings, ledger, start):
     first, second = add(ledger, a={"steps": 500, "step_s": 0.05}, b={})
     start()
