@@ -30,7 +30,7 @@ from llmrec_core.types import Measurement
 
 BEFORE_USERS = 100
 """Users on whom the untrained self is measured, a fixed part of the study's sample."""
-SHOWN_USERS, EXPLAINED_USERS = 24, 3
+SHOWN_USERS, EXPLAINED_USERS = 16, 3
 LISTED = 10
 
 

@@ -47,7 +47,7 @@ class CostMeter:
     def run(self, number: int) -> None:
         """Window `number` of both kinds."""
         self.single.append(window(lambda call: self.request(call, 1)))
-        self.batched.append(window(lambda call: self.request(call, self.batch), min_calls=4, warm_up=1))
+        self.batched.append(window(lambda call: self.request(call, self.batch), min_calls=3, warm_up=1))
 
     @property
     def shape(self) -> str:

@@ -24,6 +24,8 @@ from llmrec_core.profiling import device
 FOREIGN_LIMIT = 0.10
 MIN_WINDOW_S = 1.5
 MIN_CALLS, MAX_CALLS = 20, 400
+LONG_S, FEWEST_CALLS = 5.0, 8
+"""A window that already took so long ends with fewer calls: a request of half a second needs no twenty of them."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,11 @@ def _measure(call: Callable[[int], Any], min_calls: int, min_s: float) -> Window
     before, own_before = _busy_s()
     energy_before = counter.read_j()
     began = time.perf_counter()
-    while len(samples) < MAX_CALLS and (len(samples) < min_calls or time.perf_counter() - began < min_s):
+    fewest = min(min_calls, FEWEST_CALLS)
+    while len(samples) < MAX_CALLS:
+        spent = time.perf_counter() - began
+        if len(samples) >= (fewest if spent > LONG_S else min_calls) and spent > min_s:
+            break
         synchronise()
         start = time.perf_counter()
         call(len(samples))
