@@ -90,8 +90,8 @@ def read_prompts(tables: Iterable[Table], skip_bad_rows: bool) -> pd.DataFrame:
                     if skip_bad_rows:
                         continue
                     raise DataError(
-                        f'{line_of(table, row)}: expected User Preference: "…" User Unpreference: "…", a quoted target on a new '
-                        f"line and the answer Yes or No, not {answer[:20]!r}; leave such rows out with --skip-bad-rows"
+                        f'{line_of(table, row)}: expected User Preference: "…" User Unpreference: "…", a quoted target on a '
+                        f"new line and the answer Yes or No, not {answer[:20]!r}; leave such rows out with --skip-bad-rows"
                     )
                 rows.append(
                     (

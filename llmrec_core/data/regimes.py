@@ -1,0 +1,195 @@
+"""Protocols for the hard regimes: few labels, cold items, cold users, and candidate lists that somebody published.
+
+Each takes data apart so that what it tests cannot have been learned: the few-shot sets share no user with the test
+set, cold items lose all their training interactions, cold users all of theirs but a short history at request time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from llmrec_core.data.candidates import PADDING
+from llmrec_core.data.dataset import Dataset
+from llmrec_core.data.splits import Case, Split
+from llmrec_core.errors import UnsupportedError
+from llmrec_core.types import Columns
+
+SHOTS = (8, 16, 32, 64, 128, 256, 512, 1024)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Labelled pairs: a user's history with its labels, a target, and whether the user liked it."""
+
+    users: np.ndarray
+    """User code per pair, int32."""
+    histories: list[np.ndarray]
+    history_labels: list[np.ndarray]
+    """1 liked, 0 disliked, per item of the history."""
+    targets: np.ndarray
+    labels: np.ndarray
+    """0 or 1."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, rows: np.ndarray) -> Pairs:
+        """Some of the pairs, in the order of `rows`."""
+        return Pairs(
+            self.users[rows],
+            [self.histories[row] for row in rows],
+            [self.history_labels[row] for row in rows],
+            self.targets[rows],
+            self.labels[rows],
+        )
+
+
+def given_pairs(dataset: Dataset, split: str) -> Pairs:
+    """The labelled pairs that came with a data set (`train`, `valid` or `test`).
+
+    Raises:
+        UnsupportedError: when it came with none of that name.
+    """
+    table = dataset.extras.get("pairs")
+    rows = table[table["split"] == split] if table is not None else None
+    if rows is None or not len(rows):
+        raise UnsupportedError(
+            f"{dataset.name!r} has no labelled pairs of split {split!r}; use made_pairs on its ratings"
+        )
+    code = {item: number for number, item in enumerate(dataset.items[Columns.ITEM_ID])}
+    user_code = {user: number for number, user in enumerate(dataset.users[Columns.USER_ID])}
+    return Pairs(
+        np.array([user_code[user] for user in rows["user_id"]], np.int32),
+        [np.array([code[item] for item in text.split()], np.int32) for text in rows["history"]],
+        [np.array([float(label) for label in text.split()]) for text in rows["history_labels"]],
+        np.array([code[item] for item in rows["item_id"]], np.int32),
+        rows["label"].to_numpy(np.int64),
+    )
+
+
+def made_pairs(
+    dataset: Dataset, liked_above: float, history: int = 10, seed: int = 0, test_share: float = 0.2
+) -> tuple[Pairs, Pairs]:
+    """(training, test) pairs from ratings: each rating after a user's first `history`, with those before it; users apart."""
+    from llmrec_core.data.splits import ordered_rows
+
+    table = dataset.interactions.iloc[ordered_rows(dataset)]
+    rng = np.random.default_rng(seed)
+    held = set(rng.permutation(dataset.n_users)[: round(test_share * dataset.n_users)].tolist())
+    sides: tuple[list[tuple], list[tuple]] = ([], [])
+    for user, rows in table.groupby(Columns.USER, sort=True):
+        items, liked = rows[Columns.ITEM].to_numpy(), (rows[Columns.RATING] > liked_above).to_numpy(np.int64)
+        side = sides[user in held]
+        side += [
+            (user, items[n - history : n], liked[n - history : n], items[n], liked[n])
+            for n in range(history, len(items))
+        ]
+    train, test = (
+        Pairs(
+            np.array([row[0] for row in side], np.int32),
+            [row[1] for row in side],
+            [row[2].astype(float) for row in side],
+            np.array([row[3] for row in side], np.int32),
+            np.array([row[4] for row in side], np.int64),
+        )
+        for side in sides
+    )
+    return train, test
+
+
+def few_shots(pairs: Pairs, n: int, seed: int) -> Pairs:
+    """n training pairs by seed, both classes among them where both exist; nested: the n = 16 set holds the n = 8 set."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(pairs))
+    kinds = pairs.labels[order]
+    # One of each class first, so that even n = 8 can be learned from.
+    first = [int(np.argmax(kinds == kind)) for kind in np.unique(kinds)]
+    rest = np.delete(np.arange(len(order)), first)
+    return pairs.take(order[np.concatenate([first, rest]).astype(int)[:n]])
+
+
+def cold_items(split: Split, share: float = 0.1, seed: int = 0) -> Split:
+    """The split with a random share of items taken out of training and histories; only those items are asked for."""
+    rng = np.random.default_rng(seed)
+    cold = np.zeros(split.dataset.n_items, dtype=bool)
+    cold[rng.permutation(split.dataset.n_items)[: round(share * split.dataset.n_items)]] = True
+
+    def asked(cases: Sequence[Case]) -> list[Case]:
+        kept = []
+        for case in cases:
+            history, relevant = case.history[~cold[case.history]], case.relevant[cold[case.relevant]]
+            if len(relevant) and len(history):
+                kept.append(Case(case.user, history, relevant))
+        return kept
+
+    train = [items[~cold[items]] for items in split.train]
+    return replace(
+        split, name=f"{split.name}-cold-items", train=train, valid=asked(split.valid), test=asked(split.test)
+    )
+
+
+def cold_users(split: Split, share: float = 0.2, history: int = 5, seed: int = 0) -> Split:
+    """The split with a random share of users taken out of training, asked with their last `history` items only."""
+    rng = np.random.default_rng(seed)
+    cold = np.zeros(split.dataset.n_users, dtype=bool)
+    cold[rng.permutation(split.dataset.n_users)[: round(share * split.dataset.n_users)]] = True
+
+    def asked(cases: Sequence[Case]) -> list[Case]:
+        return [Case(case.user, case.history[-history:], case.relevant) for case in cases if cold[case.user]]
+
+    train = [items[:0] if cold[user] else items for user, items in enumerate(split.train)]
+    return replace(
+        split, name=f"{split.name}-cold-users", train=train, valid=asked(split.valid), test=asked(split.test)
+    )
+
+
+def given_lists(split: Split, method: str, size: int = 20) -> tuple[list[Case], np.ndarray]:
+    """Cases and candidates of a published list: its first `size` items, the true next one in place of the last if absent.
+
+    That is LLMRank's protocol (has_gt, recall_budget = 20). The target is first in the row, as everywhere here.
+
+    Raises:
+        UnsupportedError: when the data set came without lists of that method.
+    """
+    table = split.dataset.extras.get("lists")
+    rows = table[table["method"] == method] if table is not None else None
+    if rows is None or not len(rows):
+        known = sorted(table["method"].unique()) if table is not None else []
+        raise UnsupportedError(
+            f"{split.dataset.name!r} has no candidate lists {method!r}; there are: {', '.join(known) or 'none'}"
+        )
+    code = {item: number for number, item in enumerate(split.dataset.items[Columns.ITEM_ID])}
+    user_code = {user: number for number, user in enumerate(split.dataset.users[Columns.USER_ID])}
+    by_user = {case.user: case for case in split.test}
+    cases, sets = [], []
+    for user, text in zip(rows["user_id"], rows["items"], strict=True):
+        case = by_user[user_code[user]]
+        listed = [code[item] for item in text.split()[:size]]
+        target = int(case.relevant[0])
+        others = [item for item in listed if item != target][: size - 1]
+        cases.append(case)
+        sets.append([target, *others] + [PADDING] * (size - 1 - len(others)))
+    order = np.argsort([case.user for case in cases], kind="stable")
+    return [cases[row] for row in order], np.array(sets)[order]
+
+
+def hide_edges(dataset: Dataset, share: float = 0.2, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Friend edges as codes, (known, hidden), each (n, 2), smaller code first: hidden ones are gone in both directions.
+
+    Raises:
+        UnsupportedError: when the data set has no friend edges.
+    """
+    table = dataset.extras.get("edges")
+    if table is None:
+        raise UnsupportedError(f"{dataset.name!r} has no friend edges; import a table with user_id and friend_id")
+    code = pd.Series(np.arange(dataset.n_users), index=dataset.users[Columns.USER_ID])
+    ends = np.stack([code.reindex(table[column]).to_numpy(float) for column in ("user_id", "friend_id")], axis=1)
+    ends = ends[~np.isnan(ends).any(axis=1)].astype(np.int64)
+    links = np.unique(np.sort(ends[ends[:, 0] != ends[:, 1]], axis=1), axis=0)
+    hidden = np.zeros(len(links), dtype=bool)
+    hidden[np.random.default_rng(seed).permutation(len(links))[: round(share * len(links))]] = True
+    return links[~hidden], links[hidden]
