@@ -86,7 +86,7 @@ def checkerboard():
 @pytest.mark.parametrize("bpr", [False, True])
 def test_factors_put_the_withheld_item_of_a_checkerboard_first(bpr, checkerboard, tmp_path):
     pytest.importorskip("implicit", reason="optional: pip install implicit")
-    options = {"factors": 8, "epochs": 200, "l2": 0.001} if bpr else {"factors": 8}
+    options = {"factors": 8, "epochs": 200, "l2": 0.001} if bpr else {"factors": 2}
     model = Factors(bpr=bpr, **options)
     model.fit(checkerboard, RunContext(tmp_path))
     histories = [case.history for case in checkerboard.test]
