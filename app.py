@@ -44,5 +44,6 @@ sections = {
 }
 page = st.navigation(sections, expanded=True)
 st.set_page_config(f"{page.title} – LLMRec Studio")
-frame.draw()
-page.run()
+with frame.sentences():
+    frame.draw()
+    page.run()

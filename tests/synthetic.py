@@ -169,6 +169,8 @@ def _explanation(number: int, hostile: bool) -> dict:
 def write_study(settings: Settings, name: str = "default", *, rows: tuple = ROWS, hostile: bool = False) -> Ledger:
     """A finished study in the ledger of `settings`, one failed and one queued run behind it."""
     ledger = Ledger.open(settings)
+    if hostile:
+        rows = tuple((HOSTILE, *row[1:]) if row[1] == "tf-idf" else row for row in rows)
     wrong = run_from_dict(
         {"name": "Broken run", "minutes": 2.0, "recommender": {"family": "ease", "options": {"l2": 1.0}}}
     )

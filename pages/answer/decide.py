@@ -24,7 +24,12 @@ if not any(row.protocols for row in rows):
 
 quality_column, axis_column, protocol_column, slice_column = st.columns(4)
 metric = quality_column.selectbox(
-    "Quality", list(front.METRICS), format_func=front.METRICS.get, key="decide_metric", bind="query-params"
+    "Quality",
+    list(front.METRICS),
+    format_func=front.METRICS.get,
+    key="decide_metric",
+    bind="query-params",
+    help="\n\n".join(f"**{title}**: {METRIC_HELP[name]}" for name, title in front.METRICS.items()),
 )
 axis = axis_column.selectbox(
     "Cost",
@@ -32,6 +37,7 @@ axis = axis_column.selectbox(
     format_func=lambda name: views.AXES[name].title,
     key="decide_cost",
     bind="query-params",
+    help="\n\n".join(f"**{one.title}**: {one.help}" for one in views.AXES.values()),
 )
 with protocol_column:
     protocol = widgets.protocol_picker(rows, "decide_protocol")
@@ -62,7 +68,7 @@ with st.container(border=True):
         widgets.say(choice.why_not)
 
 chart = front.chart(rows, metric, protocol, axis, part, pricing)
-st.badge(f"protocol {formats.plain(protocol)}", icon=":material/rule:", color="blue", help=METRIC_HELP[metric])
+st.badge(f"protocol {formats.plain(protocol)}", icon=":material/rule:", color="blue")
 for warning in views.comparability(rows, protocol):
     widgets.caption(f"⚠ {warning}")
 if chart.points:

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import streamlit as st
 
+from llmrec_core.errors import LlmrecError
 from llmrec_core.experiments import formats, views
 from llmrec_core.experiments.words import GLOSSARY
 from llmrec_core.profiling.device import unusable_gpu
 from pages.shared import records, widgets
+
+
+@contextlib.contextmanager
+def sentences() -> Iterator[None]:
+    """Show an error meant for a person as its sentence; all others stay errors of ours."""
+    try:
+        yield
+    except LlmrecError as error:
+        st.error(formats.plain(error), icon=":material/error:")
 
 
 def draw() -> None:

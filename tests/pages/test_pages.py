@@ -28,20 +28,24 @@ def unescaped(app: AppTest) -> str:
     return words(app).replace("\\", "")
 
 
+FRAME_KEYS = {"study", "price", "utilisation", "watts", "grid"}
+KEYED = ("selectbox", "number_input", "toggle", "multiselect", "text_input", "text_area", "select_slider")
+
+
 @pytest.mark.parametrize("home", ["filled", "empty", "hostile"])
 @pytest.mark.parametrize("page", PAGES)
-def test_every_page_opens_and_explains_itself(open_page, page, home):
+def test_every_page_opens_explains_itself_and_prefixes_its_keys(open_page, page, home):
     app = open_page(page, home)
     assert not app.exception, app.exception[0].message
+    assert not (home == "filled" and page != "build/runs.py" and app.error), app.error[0].value
     assert app.title[0].value
     assert len(words(app)) > 60
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_an_empty_page_says_what_to_do(open_page, page):
-    app = open_page(page, "empty")
-    commands_and_links = words(app) + "".join(str(link) for link in app.main.get("page_link"))
-    assert "llmrec" in commands_and_links or app.main.get("button") or app.main.get("page_link")
+    if home == "empty":
+        links, buttons = app.main.get("page_link"), app.main.get("button")
+        assert "llmrec_core" in words(app) or links or buttons, "an empty page must say what to do"
+    prefix = Path(page).stem.split("_")[0]
+    for widget in (one for kind in KEYED for one in app.get(kind)):
+        assert widget.key in FRAME_KEYS or widget.key.startswith(prefix), widget.key
 
 
 def test_no_page_loads_an_ml_library(homes):
@@ -65,16 +69,6 @@ def test_the_core_never_imports_streamlit():
         str(path) for path in (ROOT / "llmrec_core").rglob("*.py") if "import streamlit" in path.read_text("utf-8")
     ]
     assert found == []
-
-
-def test_widget_keys_are_prefixed_by_page_or_frame(open_page):
-    frame = {"study", "price", "utilisation", "watts", "grid"}
-    for page in PAGES:  # one app for all pages would keep the widgets of the page before
-        app = open_page(page)
-        prefix = Path(page).stem.split("_")[0]
-        for kind in ("selectbox", "number_input", "toggle", "multiselect", "text_input", "slider", "select_slider"):
-            for widget in app.get(kind):
-                assert widget.key in frame or widget.key.startswith(prefix), (page, widget.key)
 
 
 # ── one interaction changes one number ───────────────────────────────────────────────────────────
@@ -261,6 +255,24 @@ def test_runs_show_before_and_after_fine_tuning(open_page, homes):
     app = open_page("build/runs.py")
     app.selectbox(key="runs_id").select(tuned.id).run()
     assert [one.label for one in app.metric] == ["Before: NDCG@10", "After: NDCG@10", "Change, paired"]
+
+
+def test_a_ledger_that_cannot_be_read_is_a_sentence_on_every_page(open_page, tmp_path):
+    (tmp_path / "ledger.db").write_bytes(b"this is no database at all, whatever its name says")
+    for page in ("answer/start.py", "build/runs.py"):
+        app = open_page(page, tmp_path)
+        assert not app.exception
+        assert "could not be used" in app.error[0].value.replace("\\", "")
+
+
+def test_stopping_a_run_that_has_just_ended_is_a_sentence(open_page, tmp_path):
+    ledger = synthetic.write_study(Settings(tmp_path, f"sqlite:///{tmp_path / 'ledger.db'}", 30.0))
+    waiting = next(run for run in ledger.runs("default") if run.name == "Waiting run")
+    app = open_page("build/runs.py", tmp_path)
+    app.selectbox(key="runs_id").select(waiting.id).run()
+    ledger.cancel(waiting.id)
+    app.button(key=f"runs_stop_{waiting.id}").click().run()
+    assert not app.exception
 
 
 # ── the recorded sample ──────────────────────────────────────────────────────────────────────────
