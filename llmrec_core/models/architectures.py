@@ -44,6 +44,9 @@ class Block:
     head_dim: int
     scale: float
 
+    def __init__(self, layer: Any, config: Any) -> None:
+        raise TypeError("a Block is used through its architecture's subclass")
+
     def queries(self, x: Tensor, rotary: Rotary) -> Tensor:
         """Queries (B, H, T, D) of layer input x (B, T, E)."""
         raise TypeError("a Block is used through its architecture's subclass")
@@ -51,6 +54,10 @@ class Block:
     def keys_values(self, x: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor]:
         """Keys and values, each (B, K, T, D), of layer input x (B, T, E)."""
         raise TypeError("a Block is used through its architecture's subclass")
+
+    def project(self, x: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values together, for layers that need all three of every token."""
+        return self.queries(x, rotary), *self.keys_values(x, rotary)
 
     def close(self, x: Tensor, attended: Tensor) -> Tensor:
         """Layer output (B, T, E) from the layer input and the attention result (B, T, H*D)."""
@@ -94,10 +101,19 @@ class LlamaBlock(Block):
         self.scale = self.head_dim**-0.5
 
     def queries(self, x: Tensor, rotary: Rotary) -> Tensor:
-        return rotate(self._split(self.attention.q_proj(self.layer.input_layernorm(x)), self.heads), rotary)
+        return self._queries(self.layer.input_layernorm(x), rotary)
 
     def keys_values(self, x: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor]:
+        return self._keys_values(self.layer.input_layernorm(x), rotary)
+
+    def project(self, x: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor, Tensor]:
         normed = self.layer.input_layernorm(x)
+        return self._queries(normed, rotary), *self._keys_values(normed, rotary)
+
+    def _queries(self, normed: Tensor, rotary: Rotary) -> Tensor:
+        return rotate(self._split(self.attention.q_proj(normed), self.heads), rotary)
+
+    def _keys_values(self, normed: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor]:
         keys = rotate(self._split(self.attention.k_proj(normed), self.kv_heads), rotary)
         return keys, self._split(self.attention.v_proj(normed), self.kv_heads)
 
@@ -116,14 +132,24 @@ class Gpt2Block(Block):
         self.scale = layer.attn.scaling
 
     def queries(self, x: Tensor, rotary: Rotary) -> Tensor:
-        return self._split(self._fused(x)[0], self.heads)
+        return self._split(self._part(x, 0, 1), self.heads)
 
     def keys_values(self, x: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor]:
-        _, keys, values = self._fused(x)
+        keys, values = self._part(x, 1, 3).chunk(2, dim=-1)
         return self._split(keys, self.heads), self._split(values, self.heads)
 
-    def _fused(self, x: Tensor) -> tuple[Tensor, ...]:
-        return self.attention.c_attn(self.layer.ln_1(x)).chunk(3, dim=-1)
+    def project(self, x: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor, Tensor]:
+        q, k, v = (self._split(t, self.heads) for t in self._part(x, 0, 3).chunk(3, dim=-1))
+        return q, k, v
+
+    def _part(self, x: Tensor, first: int, stop: int) -> Tensor:
+        """The fused projection's thirds `first` … `stop`; only their columns are multiplied where no adapter sits on it."""
+        fused, x = self.attention.c_attn, self.layer.ln_1(x)
+        width = self.heads * self.head_dim
+        if stop - first == 3 or type(fused).__name__ != "Conv1D":
+            return fused(x)[..., first * width : stop * width]
+        columns = slice(first * width, stop * width)
+        return x @ fused.weight[:, columns] + fused.bias[columns]
 
     def close(self, x: Tensor, attended: Tensor) -> Tensor:
         x = x + self.attention.resid_dropout(self.attention.c_proj(attended))
@@ -140,16 +166,32 @@ class NeoxBlock(Block):
         self.scale = self.head_dim**-0.5
 
     def queries(self, x: Tensor, rotary: Rotary) -> Tensor:
-        return rotate(self._fused(x)[0], rotary)
+        return rotate(self._part(x, 0, 1)[0], rotary)
 
     def keys_values(self, x: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor]:
-        _, keys, values = self._fused(x)
+        keys, values = self._part(x, 1, 3)
         return rotate(keys, rotary), values
 
-    def _fused(self, x: Tensor) -> tuple[Tensor, ...]:
-        fused = self.attention.query_key_value(self.layer.input_layernorm(x))
-        # the checkpoint interleaves q, k, v per head
-        return fused.unflatten(-1, (self.heads, 3 * self.head_dim)).transpose(1, 2).chunk(3, dim=-1)
+    def project(self, x: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor, Tensor]:
+        q, k, v = self._part(x, 0, 3)
+        return rotate(q, rotary), rotate(k, rotary), v
+
+    def _part(self, x: Tensor, first: int, stop: int) -> tuple[Tensor, ...]:
+        """Queries, keys, values number `first` … `stop`, each (B, H, T, D), of the fused projection.
+
+        The checkpoint interleaves them per head. Only their rows are multiplied where no adapter sits on the projection.
+        """
+        fused, x = self.attention.query_key_value, self.layer.input_layernorm(x)
+        parts = stop - first
+        if parts == 3 or type(fused) is not nn.Linear:
+            grid = fused(x).unflatten(-1, (self.heads, 3, self.head_dim))[..., first:stop, :]
+        else:
+            weight = fused.weight.view(self.heads, 3, self.head_dim, -1)[:, first:stop].flatten(0, 2)
+            bias = (
+                None if fused.bias is None else fused.bias.view(self.heads, 3, self.head_dim)[:, first:stop].flatten()
+            )
+            grid = nn.functional.linear(x, weight, bias).unflatten(-1, (self.heads, parts, self.head_dim))
+        return tuple(t.transpose(1, 2) for t in grid.unbind(-2))
 
     def close(self, x: Tensor, attended: Tensor) -> Tensor:
         layer = self.layer
@@ -242,8 +284,10 @@ def stack_of(model: Any) -> Stack:
             f"architecture {kind!r} has no packed scorer; supported: {', '.join(ARCHITECTURES)}. "
             "Choose a backbone of one of these"
         )
-    if getattr(config, "use_sliding_window", False) or getattr(config, "is_decoder", False) and kind == "bert":
-        raise UnsupportedError(f"{kind} with sliding-window attention or as a decoder is not supported; use full attention")
+    if getattr(config, "use_sliding_window", False) or (getattr(config, "is_decoder", False) and kind == "bert"):
+        raise UnsupportedError(
+            f"{kind} with sliding-window attention or as a decoder is not supported; use full attention"
+        )
     base = getattr(model, model.base_model_prefix, model)
     block, path = _BLOCKS[kind]
     layers = base.get_submodule(path)

@@ -58,18 +58,20 @@ def load_backbone(name: str, settings: Settings, *, depth: int = 0, dropout: flo
     config = _read_config(folder) if folder else {}
     kind = config.get("model_type")
     if folder and kind not in ARCHITECTURES:
-        raise UnsupportedError(
-            f"backbone {name!r} is of architecture {kind!r}; supported: {', '.join(ARCHITECTURES)}"
-        )
+        raise UnsupportedError(f"backbone {name!r} is of architecture {kind!r}; supported: {', '.join(ARCHITECTURES)}")
     model, tokenizer = _load(str(folder or name), encoder=kind == "bert")
     stack = stack_of(model)
     layers = len(stack.blocks)
     if not 0 <= depth <= layers:
-        raise UsageError(f"depth {depth} of backbone {name!r}: it has {layers} layers; choose 1 to {layers}, or 0 for all")
+        raise UsageError(
+            f"depth {depth} of backbone {name!r}: it has {layers} layers; choose 1 to {layers}, or 0 for all"
+        )
     if depth:
         stack.truncate(depth)
     set_dropout(stack, dropout)
-    provenance = PROVENANCE.get(name, f"{name}, weights as stored ({config.get('torch_dtype') or config.get('dtype') or 'fp32'})")
+    provenance = PROVENANCE.get(
+        name, f"{name}, weights as stored ({config.get('torch_dtype') or config.get('dtype') or 'fp32'})"
+    )
     return Backbone(name, stack, tokenizer, provenance)
 
 
@@ -117,7 +119,9 @@ def _read_config(folder: Path) -> dict[str, Any]:
     try:
         return json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise UsageError(f"backbone folder {folder} has no config.json; expected a Hugging Face model folder") from error
+        raise UsageError(
+            f"backbone folder {folder} has no config.json; expected a Hugging Face model folder"
+        ) from error
     except (OSError, ValueError) as error:
         raise CheckpointError(f"config.json of backbone {folder} cannot be read: {error}") from error
 
@@ -132,7 +136,9 @@ def _refuse_unsafe(folder: Path) -> None:
     if not list(folder.glob("*.safetensors")):
         pickles = sorted(p.name for p in folder.glob("*") if p.suffix in (".bin", ".pt", ".pth", ".ckpt", ".pkl"))
         found = f"only pickled weights ({', '.join(pickles)}), which can run code" if pickles else "no weights"
-        raise UnsupportedError(f"backbone {folder} holds {found}; expected *.safetensors: convert it with safetensors first")
+        raise UnsupportedError(
+            f"backbone {folder} holds {found}; expected *.safetensors: convert it with safetensors first"
+        )
 
 
 def _load(source: str, *, encoder: bool) -> tuple[Any, Any]:
@@ -154,7 +160,9 @@ def _load(source: str, *, encoder: bool) -> tuple[Any, Any]:
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
     except (OSError, ValueError) as error:
         if local:
-            raise CheckpointError(f"backbone {source} cannot be loaded: {str(error).strip().splitlines()[0][:300]}") from error
+            raise CheckpointError(
+                f"backbone {source} cannot be loaded: {str(error).strip().splitlines()[0][:300]}"
+            ) from error
         raise _unknown(source, error) from error
     except Exception as error:  # safetensors raises its own type for damaged files
         if type(error).__name__ != "SafetensorError":
@@ -185,7 +193,9 @@ def _converted(folder: Path) -> Path:
     tokenizer = AutoTokenizer.from_pretrained(str(folder), gguf_file=GGUF)
     partial = folder / f"safetensors.{os.getpid()}"
     partial.mkdir(parents=True, exist_ok=True)
-    weights = {k: v.contiguous() for k, v in model.state_dict().items() if k != "lm_head.weight"}  # tied to the embedding
+    weights = {
+        k: v.contiguous() for k, v in model.state_dict().items() if k != "lm_head.weight"
+    }  # tied to the embedding
     save_file(weights, partial / "model.safetensors", metadata={"format": "pt"})
     tokenizer.save_pretrained(partial)
     config = model.config.to_dict()

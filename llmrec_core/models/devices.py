@@ -21,5 +21,7 @@ def pick_device(name: str) -> torch.device:
     except RuntimeError as error:
         raise UsageError(f"device is {name!r}; expected auto, cpu or cuda") from error
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise UnsupportedError(f"device {name!r} was asked for, but torch {torch.__version__} sees no NVIDIA GPU; use auto or cpu")
+        raise UnsupportedError(
+            f"device {name!r} was asked for, but torch {torch.__version__} sees no NVIDIA GPU; use auto or cpu"
+        )
     return device

@@ -31,7 +31,9 @@ def embed_texts(
     Source: Sentence-BERT (arXiv:1908.10084), mean pooling, as all-MiniLM-L6-v2 was trained.
     """
     tokenizer = backbone.tokenizer
-    rows = tokenizer(list(texts), add_special_tokens=not backbone.decoder, truncation=True, max_length=2 * MAX_ITEM_TOKENS)
+    rows = tokenizer(
+        list(texts), add_special_tokens=not backbone.decoder, truncation=True, max_length=2 * MAX_ITEM_TOKENS
+    )
     ids = [row or [tokenizer.eos_token_id or 0] for row in rows["input_ids"]]
     result = np.empty((len(ids), backbone.stack.config.hidden_size), dtype=np.float32)
     device = next(backbone.module.parameters()).device

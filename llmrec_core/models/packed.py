@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -85,23 +86,25 @@ def read_history(stack: Stack, tokens: Tensor, mask: Tensor, *, checkpointing: b
     visible = padded[:, None, None, :] if padded is not None and not stack.causal else None
     keys, values = [], []
     for number, block in enumerate(stack.blocks):
-        k, v = (places.spread(t) for t in block.keys_values(x, rotary))
+        if number == len(stack.blocks) - 1:  # nobody reads the history's last output, only its keys and values
+            k, v = (places.spread(t) for t in block.keys_values(x, rotary))
+        else:
+            x, k, v = _run(_whole_layer, checkpointing, block, stack, x, rotary, visible, places)
         keys.append(k)
         values.append(v)
-        if number == len(stack.blocks) - 1:
-            break  # nobody reads the history's last output, only its keys and values
-        x = _run(_whole_layer, checkpointing, block, stack, x, rotary, k, v, visible, places)
     return History(keys, values, mask.sum(-1), padded)
 
 
 def _whole_layer(
-    block: Block, stack: Stack, x: Tensor, rotary: Rotary, k: Tensor, v: Tensor, visible: Tensor | None, places: Places
-) -> Tensor:
+    block: Block, stack: Stack, x: Tensor, rotary: Rotary, visible: Tensor | None, places: Places
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Layer output, and the keys and values (rows, K, width, D) on the way."""
+    q, k, v = (places.spread(t) for t in block.project(x, rotary))
     attended = F.scaled_dot_product_attention(
-        places.spread(block.queries(x, rotary)), k, v, attn_mask=visible, is_causal=stack.causal, scale=block.scale,
+        q, k, v, attn_mask=visible, is_causal=stack.causal, scale=block.scale,
         dropout_p=stack.attention_dropout, enable_gqa=block.kv_heads != block.heads,
     )  # fmt: skip
-    return block.close(x, places.pick(attended.transpose(1, 2).flatten(2)))
+    return block.close(x, places.pick(attended.transpose(1, 2).flatten(2))), k, v
 
 
 def read_candidates(
@@ -159,10 +162,12 @@ def _candidate_layer(
     places: Places,
     read_at: Tensor | None,
 ) -> Tensor:
-    k, v = (places.spread(t) for t in block.keys_values(x, rotary))
     groups, width = len(past_k), places.width // count
     rows, wanted = width, places
-    if read_at is not None:
+    if read_at is None:
+        q, k, v = (places.spread(t) for t in block.project(x, rotary))
+    else:
+        k, v = (places.spread(t) for t in block.keys_values(x, rotary))
         flat = (read_at + torch.arange(groups * count, device=x.device).view(groups, count) * width).flatten()
         if places.index is not None:
             flat = torch.searchsorted(places.index, flat)
@@ -172,7 +177,7 @@ def _candidate_layer(
         if own is not None:
             own = own.expand(-1, -1, width, -1).gather(2, read_at[..., None, None].expand(-1, -1, 1, width))
         rows, wanted = 1, Places(groups, count, None)
-    q = wanted.spread(block.queries(x, rotary))
+        q = wanted.spread(block.queries(x, rotary))
     attended = attend(q, k, v, past_k, past_v, past_mask, own, block.scale, count, rows, stack.attention_dropout)
     return block.close(x, wanted.pick(attended))
 
@@ -292,7 +297,7 @@ def read_whole(stack: Stack, tokens: Tensor, mask: Tensor, segments: Tensor) -> 
     x, rotary = stack.embed(tokens, positions, segment=segments)
     visible = None if stack.causal or bool(mask.all()) else mask[:, None, None, :]
     for block in stack.blocks:
-        q, (k, v) = block.queries(x, rotary), block.keys_values(x, rotary)
+        q, k, v = block.project(x, rotary)
         attended = F.scaled_dot_product_attention(
             q, k, v, attn_mask=visible, is_causal=stack.causal, scale=block.scale, dropout_p=stack.attention_dropout,
             enable_gqa=block.kv_heads != block.heads,
@@ -301,7 +306,7 @@ def read_whole(stack: Stack, tokens: Tensor, mask: Tensor, segments: Tensor) -> 
     return stack.final(x)
 
 
-def _run(function: Callable[..., Tensor], checkpointing: bool, *arguments: object) -> Tensor:
+def _run(function: Callable[..., Any], checkpointing: bool, *arguments: object) -> Any:
     if checkpointing and torch.is_grad_enabled():
-        return checkpoint(function, *arguments, use_reentrant=False)  # type: ignore[no-any-return]
+        return checkpoint(function, *arguments, use_reentrant=False)
     return function(*arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -22,13 +23,17 @@ def apply_precision(model: ScorerModel, precision: str) -> None:
     if precision == "fp32":
         return
     if precision not in APPLY:
-        raise UnsupportedError(f"precision {precision!r} is not available on {model.device.type}; choose {', '.join(['fp32', *APPLY])}")
+        raise UnsupportedError(
+            f"precision {precision!r} is not available on {model.device.type}; choose {', '.join(['fp32', *APPLY])}"
+        )
     APPLY[precision](model)
 
 
 def _int8_dynamic(model: ScorerModel) -> None:
     if model.device.type != "cpu":
-        raise UnsupportedError("precision 'int8-dynamic' has kernels for the CPU only; on a GPU choose 'int8' or 'bf16'")
+        raise UnsupportedError(
+            "precision 'int8-dynamic' has kernels for the CPU only; on a GPU choose 'int8' or 'bf16'"
+        )
     names = {
         name for name, part in model.language_model.named_modules() if isinstance(part, nn.Linear) and name != "lm_head"
     }
@@ -37,7 +42,9 @@ def _int8_dynamic(model: ScorerModel) -> None:
             f"{model.backbone.name} has no plain linear layers (GPT-2 keeps its weights transposed), so int8 has nothing to act on; use fp32"
         )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch.ao announces its move to torchao, whose dynamic int8 is 24 x slower here
+        warnings.simplefilter(
+            "ignore"
+        )  # torch.ao announces its move to torchao, whose dynamic int8 is 24 x slower here
         torch.ao.quantization.quantize_dynamic(
             model.language_model,
             dict.fromkeys(names, torch.ao.quantization.per_channel_dynamic_qconfig),
@@ -46,11 +53,11 @@ def _int8_dynamic(model: ScorerModel) -> None:
         )
 
 
-def _lower(dtype: torch.dtype) -> object:
+def _lower(dtype: torch.dtype) -> Callable[[ScorerModel], None]:
     def apply(model: ScorerModel) -> None:
         model.to(dtype)
 
     return apply
 
 
-APPLY = {"int8-dynamic": _int8_dynamic, "bf16": _lower(torch.bfloat16), "fp16": _lower(torch.float16)}
+APPLY: dict[str, Callable[[ScorerModel], None]] = {"int8-dynamic": _int8_dynamic, "bf16": _lower(torch.bfloat16), "fp16": _lower(torch.float16)}

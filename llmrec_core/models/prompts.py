@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from llmrec_core.errors import DataError, UsageError
+from llmrec_core.errors import DataError, UnsupportedError, UsageError
 
 MAX_ITEM_TOKENS = 32
 """A longer title is cut: product titles of 800 characters exist, and say no more than their beginning."""
@@ -57,10 +57,14 @@ class PromptLayout:
         max_tokens: int,
     ) -> None:
         if len(history_texts) != len(candidate_texts):
-            raise UsageError(f"{len(history_texts)} history texts and {len(candidate_texts)} candidate texts: expected one each per item")
+            raise UsageError(
+                f"{len(history_texts)} history texts and {len(candidate_texts)} candidate texts: expected one each per item"
+            )
         empty = sum(not text.strip() for text in candidate_texts)
         if candidate_texts and empty == len(candidate_texts):
-            raise DataError("no item has a title, and a text model reads titles; use an id model (sasrec, ease, item-knn)")
+            raise DataError(
+                "no item has a title, and a text model reads titles; use an id model (sasrec, ease, item-knn)"
+            )
         self.history_items = history_items
         self.max_tokens = max_tokens
         self.decoder = decoder
@@ -72,7 +76,9 @@ class PromptLayout:
                 return []
             return tokenizer(list(texts), add_special_tokens=False)["input_ids"]
 
-        end_ids = dict(zip(("item", "candidate"), ids([template.item_end or "", template.candidate_end or ""]), strict=True))
+        end_ids = dict(
+            zip(("item", "candidate"), ids([template.item_end or "", template.candidate_end or ""]), strict=True)
+        )
         histories = ids([template.item_start + self.clean(t) for t in history_texts])
         candidates = ids([template.candidate_start + self.clean(t) for t in candidate_texts])
         self.pieces = [row[:MAX_ITEM_TOKENS] + end_ids["item"] for row in histories]
@@ -82,16 +88,26 @@ class PromptLayout:
                 self.opening = [tokenizer.bos_token_id, *self.opening]
             ending = end_ids["candidate"]
         else:
-            self.opening, self.closing, ending = [tokenizer.cls_token_id], [tokenizer.sep_token_id], [tokenizer.sep_token_id]
+            self.opening, self.closing, ending = (
+                [tokenizer.cls_token_id],
+                [tokenizer.sep_token_id],
+                [tokenizer.sep_token_id],
+            )
         self.candidates = [row[:MAX_ITEM_TOKENS] + ending for row in candidates]
         self.candidate_lengths = np.array([len(row) for row in self.candidates])
         self.longest_candidate = int(self.candidate_lengths.max()) if len(self.candidates) else 0
+        shortest = len(self.opening) + len(self.closing) + self.longest_candidate
+        if shortest > max_tokens:
+            raise UnsupportedError(
+                f"the longest candidate and the fixed words take {shortest} tokens, the backbone reads {max_tokens}: "
+                "choose a backbone with a longer context, or shorten the titles"
+            )
 
     def clean(self, text: str) -> str:
         """One line without the tokenizer's special tokens: item text is data, never structure."""
         return " ".join(self._special.sub(" ", text).split())
 
-    def keep(self, history: Sequence[int]) -> list[int]:
+    def keep(self, history: Sequence[int] | np.ndarray) -> list[int]:
         """The most recent items of a history that fit the prompt and the context, oldest first."""
         room = self.max_tokens - len(self.opening) - len(self.closing) - self.longest_candidate
         kept: list[int] = []
@@ -102,11 +118,11 @@ class PromptLayout:
             kept.append(int(item))
         return kept[::-1]
 
-    def history(self, history: Sequence[int]) -> list[int]:
+    def history(self, history: Sequence[int] | np.ndarray) -> list[int]:
         """Token ids of the shared part for the items that `keep` keeps."""
         return self.assemble(self.keep(history))
 
-    def assemble(self, items: Sequence[int]) -> list[int]:
+    def assemble(self, items: Sequence[int] | np.ndarray) -> list[int]:
         """Token ids of the shared part for exactly these items (a coalition, in order)."""
         return [*self.opening, *(token for item in items for token in self.pieces[item]), *self.closing]
 

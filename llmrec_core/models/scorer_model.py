@@ -18,7 +18,9 @@ from llmrec_core.models.prompts import PromptLayout, pad
 class ScorerModel(nn.Module):
     """Scores (history, candidate) pairs, history once (`shared`) or each pair alone (`full`)."""
 
-    def __init__(self, backbone: Backbone, layout: PromptLayout, *, head: str, history_attention: str = "shared") -> None:
+    def __init__(
+        self, backbone: Backbone, layout: PromptLayout, *, head: str, history_attention: str = "shared"
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.layout = layout
@@ -49,8 +51,12 @@ class ScorerModel(nn.Module):
         stack = self.backbone.stack
         if self.head.all_tokens:
             return self.head(read_candidates(stack, history, tokens, mask, checkpointing=self.checkpointing), mask)
-        read_at = mask.sum(-1) - 1 if stack.causal else torch.zeros(tokens.shape[:2], dtype=torch.long, device=tokens.device)
-        return self.head(read_candidates(stack, history, tokens, mask, read_at=read_at, checkpointing=self.checkpointing))
+        read_at = (
+            mask.sum(-1) - 1 if stack.causal else torch.zeros(tokens.shape[:2], dtype=torch.long, device=tokens.device)
+        )
+        return self.head(
+            read_candidates(stack, history, tokens, mask, read_at=read_at, checkpointing=self.checkpointing)
+        )
 
     def score_items(self, history: History, items: np.ndarray) -> Tensor:
         """Scores (G, N) of item codes (G, N)."""
@@ -83,7 +89,9 @@ class ScorerModel(nn.Module):
         return self.score_items(self.read_history(histories), items)
 
 
-def set_trainable(model: ScorerModel, adaptation: str, *, freeze_layers: int = 0, rank: int = 8, alpha: float = 16.0) -> None:
+def set_trainable(
+    model: ScorerModel, adaptation: str, *, freeze_layers: int = 0, rank: int = 8, alpha: float = 16.0
+) -> None:
     """Choose what training may change: `none`, `head`, `lora` (arXiv:2106.09685, through peft) or `full`.
 
     Raises:
@@ -105,7 +113,9 @@ def set_trainable(model: ScorerModel, adaptation: str, *, freeze_layers: int = 0
             "bert": ["query", "key", "value"], "gpt2": ["c_attn"], "gpt_neox": ["query_key_value"],
         }.get(stack.config.model_type, ["q_proj", "k_proj", "v_proj", "o_proj"])  # fmt: skip
         inject_adapter_in_model(
-            LoraConfig(r=rank, lora_alpha=alpha, target_modules=targets, fan_in_fan_out=stack.config.model_type == "gpt2"),
+            LoraConfig(
+                r=rank, lora_alpha=alpha, target_modules=targets, fan_in_fan_out=stack.config.model_type == "gpt2"
+            ),
             model.language_model,
         )
     if adaptation != "none" and not any(p.requires_grad for p in model.parameters()):

@@ -31,15 +31,18 @@ class Scorer:
     """Ranks candidates for histories with a trained `ScorerModel`.
 
     Remembers the keys and values of recent histories. A history is found again only if its token ids are the same
-    and the weights have not changed since (`weights_changed` is called by whoever changes them).
+    and no weight has changed since: torch counts the changes of every tensor, and another count forgets everything.
     """
 
-    def __init__(self, model: ScorerModel, *, chunk_tokens: int = CHUNK_TOKENS, prefix_bytes: int = PREFIX_BYTES) -> None:
+    def __init__(
+        self, model: ScorerModel, *, chunk_tokens: int = CHUNK_TOKENS, prefix_bytes: int = PREFIX_BYTES
+    ) -> None:
         self.model = model.eval()
         self.chunk_tokens = chunk_tokens
         self.prefix_bytes = prefix_bytes
         self._prefixes: OrderedDict[tuple[int, ...], History] = OrderedDict()
         self._held = 0
+        self._weights: tuple[tuple[int, int], ...] = ()
         self.prefix_hits = 0
 
     @classmethod
@@ -51,11 +54,13 @@ class Scorer:
         return LanguageModelRecommender.open(Path(path), settings or load_settings()).scorer
 
     def weights_changed(self) -> None:
-        """Forget every history: its keys and values belong to other weights."""
+        """Forget every history, as after a change that torch cannot count (modules swapped for quantised ones)."""
         self._prefixes.clear()
         self._held = 0
 
-    def rank(self, history: Sequence[int], candidates: Sequence[int] | np.ndarray, *, k: int = 10) -> tuple[np.ndarray, np.ndarray]:
+    def rank(
+        self, history: Sequence[int], candidates: Sequence[int] | np.ndarray, *, k: int = 10
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The `k` best candidates.
 
         Args:
@@ -100,7 +105,9 @@ class Scorer:
         """
         if self.model.history_attention == "full":
             return self.score_prompts(prompts, items)
-        lengths = np.array([len(prompt) for prompt in prompts]) + items.shape[1] * int(self.model.layout.candidate_lengths[items].max())
+        lengths = np.array([len(prompt) for prompt in prompts]) + items.shape[1] * int(
+            self.model.layout.candidate_lengths[items].max()
+        )
         result = np.empty(items.shape, dtype=np.float32)
         for chunk in chunks(lengths, BATCH_TOKENS):
             history = self.model.read_history([prompts[i] for i in chunk])
@@ -119,12 +126,18 @@ class Scorer:
         lengths = np.repeat([len(p) for p in prompts], count) + layout.candidate_lengths[flat]
         result = np.empty(groups * count, dtype=np.float32)
         for chunk in chunks(lengths, FULL_BATCH_TOKENS):
-            scores = self.model.score_pairs([prompts[i // count] for i in chunk], [layout.candidates[flat[i]] for i in chunk])
+            scores = self.model.score_pairs(
+                [prompts[i // count] for i in chunk], [layout.candidates[flat[i]] for i in chunk]
+            )
             result[chunk] = scores.float().cpu().numpy()
         return checked(result).reshape(groups, count)
 
     def prefix(self, tokens: Sequence[int]) -> History:
         """Keys and values of one history, from memory when the same tokens were read before."""
+        weights = tuple((id(p), 0 if p.is_inference() else p._version) for p in self.model.parameters())
+        if weights != self._weights:
+            self.weights_changed()
+            self._weights = weights
         key = tuple(tokens)
         found = self._prefixes.get(key)
         if found is not None:
@@ -154,5 +167,7 @@ def chunks(lengths: np.ndarray, budget: int) -> list[np.ndarray]:
 def checked(scores: np.ndarray) -> np.ndarray:
     """The scores, refused if any is NaN: a ranking of NaN looks valid and is not."""
     if np.isnan(scores).any():
-        raise UsageError(f"{int(np.isnan(scores).sum())} of {scores.size} scores are NaN: the weights are damaged or training diverged; retrain")
+        raise UsageError(
+            f"{int(np.isnan(scores).sum())} of {scores.size} scores are NaN: the weights are damaged or training diverged; retrain"
+        )
     return scores
