@@ -123,7 +123,9 @@ def recommend(payload: Mapping[str, Any], settings: Settings, cache: dict[Any, A
     history = history_of(dataset, payload)
     offered = np.setdiff1d(np.arange(dataset.n_items), history)
     if not 1 <= k <= len(offered):
-        raise UsageError(f"k is {k}; the catalogue has {len(offered)} items that this user has not seen: choose 1 to {len(offered)}")
+        raise UsageError(
+            f"k is {k}; the catalogue has {len(offered)} items that this user has not seen: choose 1 to {len(offered)}"
+        )
     start = time.perf_counter()
     scores = loaded.recommender.score([history], offered[None])[0]
     best = np.argsort(-scores, kind="stable")[:k]
@@ -182,7 +184,9 @@ def profile(payload: Mapping[str, Any], settings: Settings, cache: dict[Any, Any
     if payload.get("run"):
         loaded = load_run(str(payload["run"]), settings, cache)
         if precision not in ("fp32", loaded.spec.precision):
-            raise UsageError(f"run {payload['run']} is in {loaded.spec.precision}; queue a run of its weights in {precision} to compare")
+            raise UsageError(
+                f"run {payload['run']} is in {loaded.spec.precision}; queue a run of its weights in {precision} to compare"
+            )
         recommender, dataset, name = loaded.recommender, loaded.dataset, loaded.spec.name
     else:
         dataset = load_dataset("ml-100k", settings)
@@ -194,17 +198,26 @@ def profile(payload: Mapping[str, Any], settings: Settings, cache: dict[Any, Any
     offered = np.stack([rng.choice(dataset.n_items, count, replace=False) for _ in histories])
     meter = CostMeter(recommender, histories, offered, batch=batch)
     meter.run(1)
-    rows = meter.measurements(measure_peaks(), economics_of(device.describe()), counted_flops(recommender, histories, offered))
+    rows = meter.measurements(
+        measure_peaks(), economics_of(device.describe()), counted_flops(recommender, histories, offered)
+    )
     return {
         "name": name,
         "rows": [dataclasses.asdict(row) for row in rows],
         "windows": meter.windows(),
-        "conditions": {"precision": precision, "device": device.describe().name, "history_items": length, "data": dataset.name},
+        "conditions": {
+            "precision": precision,
+            "device": device.describe().name,
+            "history_items": length,
+            "data": dataset.name,
+        },
         "command": f"python -m llmrec_core profile {'--run' if payload.get('run') else '--model'} {payload.get('run') or payload.get('model')}",
     }
 
 
-def _untrained(model: str, precision: str, history: int, dataset: Dataset, settings: Settings) -> tuple[Recommender, str]:
+def _untrained(
+    model: str, precision: str, history: int, dataset: Dataset, settings: Settings
+) -> tuple[Recommender, str]:
     from llmrec_core.models.backbones import is_decoder
 
     if not model:

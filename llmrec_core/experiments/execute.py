@@ -46,7 +46,9 @@ def execute(spec: RunSpec, dataset: Dataset, context: RunContext, settings: Sett
     found = devices.describe()
     context.document("device", found.to_dict())
     economics = economics_of(found)
-    context.document("conditions", dataclasses.asdict(economics) | {"command": f"python -m llmrec_core run, spec {spec.hash}"})
+    context.document(
+        "conditions", dataclasses.asdict(economics) | {"command": f"python -m llmrec_core run, spec {spec.hash}"}
+    )
 
     parts = split(dataset, spec.protocol.split)
     cases = sample_cases(parts.test, spec.protocol.users, spec.protocol.seed)
@@ -121,12 +123,22 @@ def _training(reader: Any, before: dict[str, Any] | None, after: dict[str, Any])
     body: dict[str, Any] = {"before": before, "after": after, **dataclasses.asdict(reader.result)}
     if before is not None:
         difference = paired_difference(np.array(after.pop("values")), np.array(before.pop("values")))
-        body["difference"] = {"mean": difference.mean, "low": difference.low, "high": difference.high, "n": difference.n}
+        body["difference"] = {
+            "mean": difference.mean,
+            "low": difference.low,
+            "high": difference.high,
+            "n": difference.n,
+        }
     return body
 
 
 def _quality(
-    recommender: Recommender, parts: Split, cases: Sequence[Case], candidates: np.ndarray, spec: RunSpec, context: RunContext
+    recommender: Recommender,
+    parts: Split,
+    cases: Sequence[Case],
+    candidates: np.ndarray,
+    spec: RunSpec,
+    context: RunContext,
 ) -> None:
     protocol = spec.protocol
     plans: list[tuple[str, np.ndarray | str]] = [(protocol.name, candidates)]
@@ -143,7 +155,12 @@ def _quality(
 
 
 def _showcase(
-    recommender: Recommender, dataset: Dataset, cases: Sequence[Case], candidates: np.ndarray, spec: RunSpec, context: RunContext
+    recommender: Recommender,
+    dataset: Dataset,
+    cases: Sequence[Case],
+    candidates: np.ndarray,
+    spec: RunSpec,
+    context: RunContext,
 ) -> None:
     """Lists and reasons of a few users, kept in the record so that they can be read without the weights."""
     from llmrec_core.explain.game import explain_item
@@ -160,12 +177,23 @@ def _showcase(
             "history": [titles[i] for i in case.history[-10:]],
             "withheld": titles[withheld],
             "items": [
-                {"item_id": ids[i], "title": titles[i], "score": float(s), "withheld": int(i) == withheld, "seen": False}
+                {
+                    "item_id": ids[i],
+                    "title": titles[i],
+                    "score": float(s),
+                    "withheld": int(i) == withheld,
+                    "seen": False,
+                }
                 for i, s in zip(offered[best], scores[best], strict=True)
             ],
         }
         if number < EXPLAINED_USERS and spec.recommender.family != "decoder":
-            explained = explain_item(_reader_score(recommender), case.history, int(offered[best[0]]), players=min(8, spec.recommender.history_items))
+            explained = explain_item(
+                _reader_score(recommender),
+                case.history,
+                int(offered[best[0]]),
+                players=min(8, spec.recommender.history_items),
+            )
             reasons[users[case.user]] = {
                 "item_id": ids[explained.item],
                 "title": titles[explained.item],

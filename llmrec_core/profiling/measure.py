@@ -122,7 +122,9 @@ class CostMeter:
         ]
 
 
-def counted_flops(recommender: Recommender, histories: Sequence[np.ndarray], candidates: np.ndarray) -> tuple[float | None, str]:
+def counted_flops(
+    recommender: Recommender, histories: Sequence[np.ndarray], candidates: np.ndarray
+) -> tuple[float | None, str]:
     """FLOPs of the mean of a few requests as torch counts them, or None and why not.
 
     Attention runs through the plain kernel while counting: the counter returns 0 for the fused CPU kernel

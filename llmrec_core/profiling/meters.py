@@ -58,7 +58,12 @@ def _timer() -> Check:
     time.sleep(0.05)
     slept = time.perf_counter() - slept
     good = step < TIMER_LIMIT_S and 0.05 <= slept < 0.075
-    return Check("Timer", f"{step * 1e9:.0f} ns a reading; a 50 ms sleep took {slept * 1e3:.1f} ms", "below 10 µs; 50 to 75 ms", good)
+    return Check(
+        "Timer",
+        f"{step * 1e9:.0f} ns a reading; a 50 ms sleep took {slept * 1e3:.1f} ms",
+        "below 10 µs; 50 to 75 ms",
+        good,
+    )
 
 
 def _flop_counter() -> Check:
@@ -100,4 +105,10 @@ def _energy() -> Check:
     after, wall = counter.read_j(), time.perf_counter() - start
     moved = before is not None and after is not None and after > before
     watts = (after - before) / wall if moved and before is not None and after is not None else None
-    return Check("Energy counter", f"{watts:.1f} W over one second" if watts else "did not advance", "advances", moved, counter.source)
+    return Check(
+        "Energy counter",
+        f"{watts:.1f} W over one second" if watts else "did not advance",
+        "advances",
+        moved,
+        counter.source,
+    )

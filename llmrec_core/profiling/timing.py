@@ -60,7 +60,13 @@ def synchronise() -> None:
 def _busy_s() -> tuple[float, float]:
     """CPU seconds used by the whole machine and by this process, so far."""
     total = psutil.cpu_times()
-    busy = total.user + total.system + getattr(total, "nice", 0.0) + getattr(total, "irq", 0.0) + getattr(total, "softirq", 0.0)
+    busy = (
+        total.user
+        + total.system
+        + getattr(total, "nice", 0.0)
+        + getattr(total, "irq", 0.0)
+        + getattr(total, "softirq", 0.0)
+    )
     own = os.times()
     return busy, own.user + own.system + own.children_user + own.children_system
 
@@ -88,11 +94,19 @@ def _measure(call: Callable[[int], Any], min_calls: int, min_s: float) -> Window
     energy_after = counter.read_j()
     after, own_after = _busy_s()
     foreign = max(0.0, (after - before) - (own_after - own_before)) / (wall * (psutil.cpu_count() or 1))
-    energy = None if energy_before is None or energy_after is None or energy_after < energy_before else energy_after - energy_before
-    return Window(samples, wall, foreign, foreign > FOREIGN_LIMIT, energy, device.clock_hz(), device.temperature_c(), peak)
+    energy = (
+        None
+        if energy_before is None or energy_after is None or energy_after < energy_before
+        else energy_after - energy_before
+    )
+    return Window(
+        samples, wall, foreign, foreign > FOREIGN_LIMIT, energy, device.clock_hz(), device.temperature_c(), peak
+    )
 
 
-def window(call: Callable[[int], Any], *, min_calls: int = MIN_CALLS, min_s: float = MIN_WINDOW_S, warm_up: int = 2) -> Window:
+def window(
+    call: Callable[[int], Any], *, min_calls: int = MIN_CALLS, min_s: float = MIN_WINDOW_S, warm_up: int = 2
+) -> Window:
     """One window over `call(n)`, n = 0, 1, …; repeated once when somebody else used the machine."""
     for number in range(warm_up):
         call(number)

@@ -70,4 +70,6 @@ class BiEncoder:
     def describe(self, history_items: float, candidates: int) -> Description:
         width = self.vectors.shape[1]
         flops = 2.0 * candidates * width + min(history_items, self.spec.recommender.history_items) * width
-        return Description(int(self.vectors.size), 0, int(self.vectors.nbytes), flops, {"backbone": self.spec.recommender.backbone})
+        return Description(
+            int(self.vectors.size), 0, int(self.vectors.nbytes), flops, {"backbone": self.spec.recommender.backbone}
+        )

@@ -57,7 +57,7 @@ class Cascade:
         for weight in WEIGHTS:
             self.weight = weight
             found.append(validate())
-            context.curve("blend_valid_ndcg@10", int(round(weight * 100)), found[-1])
+            context.curve("blend_valid_ndcg@10", round(weight * 100), found[-1])
         self.weight = WEIGHTS[int(np.argmax(found))]
         context.log(f"blend: reader's share {self.weight} (validation NDCG {max(found):.4f})")
 
@@ -105,7 +105,9 @@ class Cascade:
         spec = run_from_dict(state["spec"])
         cheap = dataclasses.replace(spec, recommender=RecommenderSpec(family=spec.recommender.retriever))
         retriever = family_class(cheap.recommender.family).load(folder / "retriever", dataset)
-        made = cls(spec, retriever, LanguageModelRecommender.load(folder / "reader", dataset, settings), reader_is_trained=True)
+        made = cls(
+            spec, retriever, LanguageModelRecommender.load(folder / "reader", dataset, settings), reader_is_trained=True
+        )
         made.weight = state["weight"]
         return made
 
@@ -117,7 +119,12 @@ class Cascade:
             read.trainable_parameters,
             cheap.weight_bytes + read.weight_bytes,
             cheap.flops_per_request + read.flops_per_request,
-            {**read.notes, "retriever": self.spec.recommender.retriever, "rerank_k": self.spec.recommender.rerank_k, "blend": self.weight},
+            {
+                **read.notes,
+                "retriever": self.spec.recommender.retriever,
+                "rerank_k": self.spec.recommender.rerank_k,
+                "blend": self.weight,
+            },
         )
 
 

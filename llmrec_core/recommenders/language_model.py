@@ -100,7 +100,11 @@ class LanguageModelRecommender:
     def _adapt(self) -> None:
         chosen = self.spec.recommender
         set_trainable(
-            self.model, chosen.adaptation, freeze_layers=chosen.freeze_layers, rank=chosen.lora_rank, alpha=chosen.lora_alpha
+            self.model,
+            chosen.adaptation,
+            freeze_layers=chosen.freeze_layers,
+            rank=chosen.lora_rank,
+            alpha=chosen.lora_alpha,
         )
         self.model.to(self.model.device)  # fresh adapters are made on the CPU
         self.trainable = sum(p.numel() for p in self.model.parameters() if p.requires_grad)

@@ -39,7 +39,9 @@ DEFAULTS = {"width": WIDTH, "layers": LAYERS, "heads": HEADS}
 class SasRecModel(nn.Module):
     """Item vectors, positions and causal blocks. Item code `items` is padding."""
 
-    def __init__(self, items: int, length: int, width: int, layers: int, heads: int, dropout: float, text: Tensor | None) -> None:
+    def __init__(
+        self, items: int, length: int, width: int, layers: int, heads: int, dropout: float, text: Tensor | None
+    ) -> None:
         super().__init__()
         self.items = items
         self.ids = nn.Embedding(items + 1, width, padding_idx=items)
@@ -185,4 +187,6 @@ class SasRec:
         flops = layers * (steps * per_token + 4 * steps * steps * width) + 2 * candidates * width
         tensors = list(self.model.state_dict().values()) if self.model else []
         parameters = sum(p.numel() for p in self.model.parameters()) if self.model else 0
-        return Description(parameters, parameters, sum(t.numel() * t.element_size() for t in tensors), float(flops), {"layers": layers})
+        return Description(
+            parameters, parameters, sum(t.numel() * t.element_size() for t in tensors), float(flops), {"layers": layers}
+        )

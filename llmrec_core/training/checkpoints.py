@@ -58,7 +58,9 @@ def write_folder(folder: Path, tensors: dict[str, dict[str, Tensor]], state: dic
         _sync(folder.parent)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
-        raise CheckpointError(f"checkpoint {folder} could not be written ({error}); free some disk and resume the run") from error
+        raise CheckpointError(
+            f"checkpoint {folder} could not be written ({error}); free some disk and resume the run"
+        ) from error
 
 
 def verify_folder(folder: Path) -> None:
@@ -70,7 +72,9 @@ def verify_folder(folder: Path) -> None:
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{folder} has no readable {MANIFEST}: it is incomplete; train again or restore it") from error
+        raise CheckpointError(
+            f"{folder} has no readable {MANIFEST}: it is incomplete; train again or restore it"
+        ) from error
     for name, expected in manifest.items():
         path = folder / name
         if not path.is_file() or _digest(path) != expected:

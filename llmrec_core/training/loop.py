@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +104,9 @@ def train(
             loss.backward()
             total += float(loss.detach())
         if not math.isfinite(total):
-            raise RunFailed(f"the loss became {total} at step {step}: lower training.learning_rate ({spec.learning_rate})", "data")
+            raise RunFailed(
+                f"the loss became {total} at step {step}: lower training.learning_rate ({spec.learning_rate})", "data"
+            )
         if spec.clip_norm:
             torch.nn.utils.clip_grad_norm_(list(weights.values()), spec.clip_norm)
         optimizer.step()
@@ -145,7 +146,12 @@ def train(
     model.eval()
     tenth = max(len(losses) // 10, 1)
     return TrainingResult(
-        len(losses), spent + context.clock - began, sum(losses[:tenth]) / tenth, sum(losses[-tenth:]) / tenth, best, stopped
+        len(losses),
+        spent + context.clock - began,
+        sum(losses[:tenth]) / tenth,
+        sum(losses[-tenth:]) / tenth,
+        best,
+        stopped,
     )
 
 
@@ -160,7 +166,9 @@ def _validated(model: nn.Module, validate: Callable[[], float], context: RunCont
 def _restore(weights: dict[str, nn.Parameter], stored: dict[str, Tensor]) -> None:
     if weights.keys() != stored.keys():
         odd = sorted(weights.keys() ^ stored.keys())[:3]
-        raise CheckpointError(f"the checkpoint holds other weights than this run trains (first differences: {odd}); delete it and start again")
+        raise CheckpointError(
+            f"the checkpoint holds other weights than this run trains (first differences: {odd}); delete it and start again"
+        )
     with torch.no_grad():
         for name, parameter in weights.items():
             parameter.copy_(stored[name])
@@ -190,7 +198,9 @@ def _save(
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _restore_optimizer(optimizer: torch.optim.Optimizer, weights: dict[str, nn.Parameter], stored: dict[str, Tensor]) -> None:
+def _restore_optimizer(
+    optimizer: torch.optim.Optimizer, weights: dict[str, nn.Parameter], stored: dict[str, Tensor]
+) -> None:
     for key, value in stored.items():
         name, field = key.rsplit("|", 1)
         optimizer.state[weights[name]][field] = value.to(weights[name].device) if field != "step" else value

@@ -22,7 +22,9 @@ def bce(scores: Tensor) -> Tensor:
     """Negative log-likelihood of each pair's label; the positive weighs as much as all its negatives."""
     weights = torch.full_like(scores, 1.0 / max(scores.shape[1] - 1, 1))
     weights[:, 0] = 1.0
-    return F.binary_cross_entropy_with_logits(scores, _labels(scores), weight=weights, reduction="sum") / (2 * len(scores))
+    return F.binary_cross_entropy_with_logits(scores, _labels(scores), weight=weights, reduction="sum") / (
+        2 * len(scores)
+    )
 
 
 def mse(scores: Tensor) -> Tensor:

@@ -28,7 +28,9 @@ class GroupSampler:
         self.sequences = [np.asarray(s) for s in split.train]
         self.users = np.array([user for user, s in enumerate(self.sequences) if len(s) >= 2])
         if not len(self.users):
-            raise DataError("no user has two training interactions: there is no next item to learn; import more data or use popularity")
+            raise DataError(
+                "no user has two training interactions: there is no next item to learn; import more data or use popularity"
+            )
         self.history_items = history_items
         self.negatives = negatives
         self.seed = seed

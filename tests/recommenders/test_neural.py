@@ -15,7 +15,14 @@ from llmrec_core.recommenders.registry import build, family_class
 from tests.tiny import tiny_backbone
 
 USERS, ITEMS = 40, 20
-TRAINING = {"steps": 80, "batch_histories": 16, "negatives": 6, "learning_rate": 5e-3, "warmup_steps": 5, "validate_every": 60}
+TRAINING = {
+    "steps": 80,
+    "batch_histories": 16,
+    "negatives": 6,
+    "learning_rate": 5e-3,
+    "warmup_steps": 5,
+    "validate_every": 60,
+}
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +140,9 @@ def test_lora_adapters_merge_without_changing_a_score(checkerboard, backbones, s
 
 
 def test_a_cascade_puts_what_was_read_above_the_rest(checkerboard, backbones, settings, tmp_path):
-    spec = spec_of(backbones, family="cross-encoder", adaptation="full", retriever="item-knn", rerank_k=4, blend="validation")
+    spec = spec_of(
+        backbones, family="cross-encoder", adaptation="full", retriever="item-knn", rerank_k=4, blend="validation"
+    )
     cascade = build(spec, checkerboard.dataset, settings)
     cascade.fit(checkerboard, RunContext(tmp_path))
     histories, candidates = requests(checkerboard)
