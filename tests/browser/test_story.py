@@ -16,15 +16,11 @@ from tests.browser.test_app import settled
 ROOT = Path(__file__).parents[2]
 TINY = """
 name = "tiny"
-title = "Two cheap rows"
+title = "One cheap row"
 
 [defaults]
 data = { name = "ml-100k" }
 protocol = { users = 60 }
-
-[[run]]
-name = "Popularity"
-recommender = { family = "popularity" }
 
 [[run]]
 name = "Item-kNN"
@@ -64,7 +60,7 @@ def test_a_run_is_queued_watched_found_and_explained(home, worker, serve, open_p
     page.get_by_text("queued in study tiny").wait_for()
     page.get_by_role("link", name="Watch them on Runs").click()
     page.wait_for_url(re.compile("/runs"))
-    page.get_by_text("3 of 3 runs finished").wait_for(timeout=120_000)
+    page.get_by_text("2 of 2 runs finished").wait_for(timeout=120_000)
 
     page.get_by_role("link", name="Decide").first.click()
     page.wait_for_url(re.compile("/decide"))
