@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -23,6 +22,7 @@ from llmrec_core.settings import Settings
 
 DEFAULT_STUDY = Path(__file__).parents[2] / "assets" / "studies" / "default.toml"
 WATCH_S = 0.5
+FIRST_S = 180.0
 WIDE = 120  # characters
 
 
@@ -64,13 +64,18 @@ def assets_of(study: StudySpec) -> list[str]:
 
 
 def seconds_left(runs: Sequence[RunRow], clock: datetime) -> float | None:
-    """Expected seconds until the last run ends: its spec's minutes times the pace of those that have finished."""
-    paces, left = [], 0.0
+    """Expected seconds until the last run ends: its spec's minutes times the pace so far.
+
+    The pace is seconds spent over seconds expected, begun with `FIRST_S` as expected: the first rows are short and
+    mostly start-up, and say little about the long ones.
+    """
+    spent_s, expected_s, left = FIRST_S, FIRST_S, 0.0
     for run in runs:
         expected = run.minutes * 60
         if run.state == "finished" and run.started and run.finished and expected:
-            paces.append((_time(run.finished) - _time(run.started)).total_seconds() / expected)
-    pace = statistics.median(paces) if paces else 1.0
+            spent_s += (_time(run.finished) - _time(run.started)).total_seconds()
+            expected_s += expected
+    pace = spent_s / expected_s
     for run in runs:
         if run.state in ("queued", "paused"):
             left += run.minutes * 60 * pace

@@ -25,7 +25,7 @@ from llmrec_core.errors import LedgerError, RunFailed, UsageError
 from llmrec_core.experiments.failures import REPORTED, STOPPED, classify, classify_exit, kernel_oom_kills
 from llmrec_core.experiments.helper import Helper
 from llmrec_core.experiments.ledger import Ledger
-from llmrec_core.experiments.records import Lease, LeaseLost, RequestRow, WorkerRow
+from llmrec_core.experiments.records import OVER, Lease, LeaseLost, RequestRow, WorkerRow
 from llmrec_core.settings import Settings
 
 POLL_S = 0.25
@@ -222,9 +222,11 @@ class Worker:
             if self.ledger.renew(self.child.lease):
                 self.child.stop()
         except LeaseLost as error:
-            if self.child.process.poll() is None:  # it may also just have finished
-                self._say(str(error))
-                self.child.process.kill()
+            run = self.ledger.run(self.child.lease.run_id)
+            if run.attempt == self.child.lease.attempt and run.state in (*OVER, "paused"):
+                return  # it has just told the ledger how it ended, and is leaving
+            self._say(str(error))
+            self.child.process.kill()
 
     def _answer(self) -> None:
         self._answered = self._answered or self.helper.poll()

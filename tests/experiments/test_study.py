@@ -31,10 +31,10 @@ def test_time_left_follows_the_pace_so_far(ledger):
     clock = datetime(2026, 11, 24, 10, 10, tzinfo=UTC)
     # nothing has finished: the specs' minutes are all that is known
     assert study.seconds_left([a, b, c], clock) == 60 * (1 + 2 + 3)
-    # a took two minutes in place of one; b runs for one minute
+    # a took two minutes in place of one: pace (180 + 120) / (180 + 60) = 1.25; b has run for one minute
     done = dataclasses.replace(a, state="finished", started="2026-11-24T10:00:00Z", finished="2026-11-24T10:02:00Z")
     runs = dataclasses.replace(b, state="running", started="2026-11-24T10:09:00Z")
-    assert study.seconds_left([done, runs, c], clock) == 2 * 120 - 60 + 2 * 180
+    assert study.seconds_left([done, runs, c], clock) == 1.25 * 120 - 60 + 1.25 * 180
     assert study.seconds_left([done], clock) == 0
 
 
