@@ -96,6 +96,7 @@ class PromptLayout:
         self.candidates = [row[:MAX_ITEM_TOKENS] + ending for row in candidates]
         self.candidate_lengths = np.array([len(row) for row in self.candidates])
         self.longest_candidate = int(self.candidate_lengths.max()) if len(self.candidates) else 0
+        self._grid: tuple[np.ndarray, np.ndarray] | None = None
         shortest = len(self.opening) + len(self.closing) + self.longest_candidate
         if shortest > max_tokens:
             raise UnsupportedError(
@@ -121,6 +122,14 @@ class PromptLayout:
     def history(self, history: Sequence[int] | np.ndarray) -> list[int]:
         """Token ids of the shared part for the items that `keep` keeps."""
         return self.assemble(self.keep(history))
+
+    def candidate_grid(self, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Right-padded token ids (items, longest) of item codes and their mask."""
+        if self._grid is None:
+            self._grid = pad(self.candidates)
+        width = int(self.candidate_lengths[items].max())
+        tokens, mask = self._grid
+        return tokens[items, :width], mask[items, :width]
 
     def assemble(self, items: Sequence[int] | np.ndarray) -> list[int]:
         """Token ids of the shared part for exactly these items (a coalition, in order)."""

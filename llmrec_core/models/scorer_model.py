@@ -36,10 +36,15 @@ class ScorerModel(nn.Module):
 
     def tensors(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """Right-padded token ids and mask on the model's device."""
-        tokens, mask = (torch.from_numpy(a) for a in pad(rows))
+        return self._on_device(*pad(rows))
+
+    def _on_device(self, tokens: np.ndarray, mask: np.ndarray) -> tuple[Tensor, Tensor]:
+        made = torch.from_numpy(tokens), torch.from_numpy(mask)
         if self.device.type == "cuda":
-            tokens, mask = (t.pin_memory().to(self.device, non_blocking=True) for t in (tokens, mask))
-        return tokens, mask
+            return made[0].pin_memory().to(self.device, non_blocking=True), made[1].pin_memory().to(
+                self.device, non_blocking=True
+            )
+        return made
 
     def read_history(self, histories: Sequence[Sequence[int]]) -> History:
         """Keys and values of histories given as token ids."""
@@ -61,7 +66,7 @@ class ScorerModel(nn.Module):
     def score_items(self, history: History, items: np.ndarray) -> Tensor:
         """Scores (G, N) of item codes (G, N)."""
         groups, count = items.shape
-        tokens, mask = self.tensors([self.layout.candidates[item] for item in items.ravel()])
+        tokens, mask = self._on_device(*self.layout.candidate_grid(items.ravel()))
         return self.score_candidates(history, tokens.view(groups, count, -1), mask.view(groups, count, -1))
 
     def score_pairs(self, histories: Sequence[Sequence[int]], candidates: Sequence[Sequence[int]]) -> Tensor:
