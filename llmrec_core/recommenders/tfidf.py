@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from llmrec_core.experiments.context import RunContext
 
 K1, B = 1.5, 0.75
+MANY = 16  # above 1/16 of the catalogue, scoring all of it is faster than picking rows
 
 
 class TfIdf:
@@ -78,14 +79,19 @@ class TfIdf:
             self.queries = self.documents = sparse.csr_array(unit, dtype=np.float32)
 
     def score(self, histories: Sequence[np.ndarray], candidates: np.ndarray) -> np.ndarray:
-        scores = np.empty(candidates.shape, np.float32)
-        prior = (self.popularity * np.log1p(self.counts)).astype(np.float32)
-        for row, (history, items) in enumerate(zip(histories, candidates, strict=True)):
-            recent = history[-self.history_items :] if self.history_items else history
-            age = self.decay ** np.arange(len(recent) - 1, -1, -1, dtype=np.float32)
-            words = age @ self.queries[recent] if len(recent) else np.zeros(self.queries.shape[1], np.float32)
-            scores[row] = self.documents[items] @ words + prior[items]
-        return np.where(candidates >= 0, scores, np.float32(-np.inf))
+        recent = [history[-self.history_items :] if self.history_items else history for history in histories]
+        starts = np.cumsum([0, *map(len, recent)])
+        age = np.concatenate([self.decay ** np.arange(len(items) - 1, -1, -1, dtype=np.float32) for items in recent])
+        shape = (len(recent), self.queries.shape[0])
+        words = sparse.csr_array((age, np.concatenate(recent).astype(np.int64), starts), shape=shape) @ self.queries
+        if MANY * candidates.shape[1] > self.documents.shape[0]:
+            scores = np.take_along_axis((words @ self.documents.T).toarray(), candidates, axis=1)
+        else:
+            # Few candidates: their rows alone.
+            pairs = zip(words.toarray(), candidates, strict=True)
+            scores = np.stack([self.documents[items] @ row for row, items in pairs])
+        scores = scores + (self.popularity * np.log1p(self.counts))[candidates]
+        return np.where(candidates >= 0, scores, -np.inf).astype(np.float32)
 
     def save(self, folder: Path) -> None:
         parts = {"queries": self.queries, "documents": self.documents}

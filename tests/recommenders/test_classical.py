@@ -9,7 +9,7 @@ from llmrec_core.data.splits import split
 from llmrec_core.errors import CheckpointError, UnsupportedError, UsageError
 from llmrec_core.experiments.context import RunContext
 from llmrec_core.experiments.spec import RecommenderSpec, RunSpec
-from llmrec_core.recommenders import ease
+from llmrec_core.recommenders import ease, tfidf
 from llmrec_core.recommenders.registry import CLASSICAL, build, family_class
 
 USERS, ITEMS = 40, 20
@@ -133,6 +133,14 @@ def test_ease_equals_its_formula(checkerboard, tmp_path):
     expected = np.eye(ITEMS) - inverse / np.diag(inverse)
     np.fill_diagonal(expected, 0)
     assert np.allclose(model.weights, expected, atol=1e-5)
+
+
+def test_scoring_the_whole_catalogue_equals_scoring_rows(checkerboard, tmp_path, monkeypatch):
+    model = fitted("tf-idf", checkerboard, tmp_path, bm25=True)
+    histories, candidates = requests(checkerboard)
+    fast = model.score(histories, candidates)
+    monkeypatch.setattr(tfidf, "MANY", 0)
+    assert np.allclose(model.score(histories, candidates), fast, atol=1e-5)
 
 
 def test_refusals(checkerboard, tmp_path, monkeypatch):
