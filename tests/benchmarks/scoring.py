@@ -1,0 +1,267 @@
+"""How much faster is reading the history once? Our scorer against the usual ways, in one process, on the same weights.
+
+    python tests/benchmarks/scoring.py [--quick] [--json]
+
+MiniLM-L6 (211 history + 12 candidate tokens) stands against `sentence_transformers.CrossEncoder.predict`, SmolLM2-135M
+(211 + 14) against plain transformers batches with the logits of the last position only. Modes: `full` reads every pair
+alone and must equal CrossEncoder's scores; `shared` reads the history once. Every ratio is the peer's fastest time over
+ours; MFU divides the FLOPs of the formula by our time and by the fastest matrix product seen meanwhile. Titles are
+tokenised once per catalogue by us and in every call by CrossEncoder (under 1 % of its time). The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import numpy as np
+import torch
+
+from llmrec_core.data.candidates import candidate_sets, sample_cases
+from llmrec_core.data.dataset import load_dataset
+from llmrec_core.data.splits import split
+from llmrec_core.experiments.context import RunContext
+from llmrec_core.experiments.spec import ProtocolSpec, run_from_dict
+from llmrec_core.metrics.evaluate import evaluate
+from llmrec_core.metrics.intervals import gate
+from llmrec_core.models.backbones import load_backbone, resolve
+from llmrec_core.models.precision import apply_precision
+from llmrec_core.models.scorer_model import ScorerModel
+from llmrec_core.profiling import counts
+from llmrec_core.profiling.allocator import keep_freed_memory
+from llmrec_core.recommenders.language_model import LanguageModelRecommender
+from llmrec_core.scoring.scorer import Scorer
+from llmrec_core.settings import load_settings
+from tests.peers import HISTORY_ITEMS, Clock, decoder_layout, encoder_layout, encoder_texts
+
+HISTORY, CANDIDATE, DECODER_CANDIDATE = 211, 12, 14
+HISTORY_CODES = list(range(HISTORY_ITEMS))
+MANY = 10_000
+PEER_BATCHES = (16, 32, 64)
+
+
+def minilm_scorer(
+    *, mode: str = "shared", head: str = "linear", candidates: int = 1000, precision: str = "fp32"
+) -> Scorer:
+    backbone = load_backbone("minilm-l6", load_settings())
+    layout = encoder_layout(backbone, HISTORY, CANDIDATE, candidates)
+    torch.manual_seed(0)
+    model = ScorerModel(backbone, layout, head=head, history_attention=mode)
+    apply_precision(model, precision)
+    return Scorer(model)
+
+
+def request(scorer: Scorer, count: int) -> np.ndarray:
+    """One user seen for the first time: no remembered history."""
+    scorer.weights_changed()
+    return scorer.scores(HISTORY_CODES, np.arange(count))
+
+
+def minilm(clock: Clock, quick: bool) -> dict[str, float]:
+    from sentence_transformers import CrossEncoder
+
+    folder = str(resolve("minilm-l6", load_settings()))
+    torch.manual_seed(0)
+    peer = CrossEncoder(folder, num_labels=1, device="cpu", activation_fn=torch.nn.Identity())
+    shared, small = minilm_scorer(), minilm_scorer(precision="int8-dynamic")
+    full = minilm_scorer(mode="full", head="pooler")
+    with torch.no_grad():
+        full.model.head.dense.load_state_dict(peer.model.bert.pooler.dense.state_dict())
+        full.model.head.out.load_state_dict(peer.model.classifier.state_dict())
+    histories, offered = encoder_texts(peer.tokenizer, HISTORY, CANDIDATE, 1000)
+    pairs = [("".join(f"{title}; " for title in histories), text) for text in offered]
+
+    def predict(count: int, batch: int) -> np.ndarray:
+        return peer.predict(pairs[:count], batch_size=batch, show_progress_bar=False)
+
+    difference = float(np.abs(predict(32, 32) - request(full, 32)).max())
+    batch = 32
+    if not quick:
+        trial = Clock()
+        trial.rounds({str(size): lambda size=size: predict(64, size) for size in PEER_BATCHES}, 2)
+        batch = min(PEER_BATCHES, key=lambda size: trial.fastest(str(size)))
+    for scorer in (shared, small, full):
+        request(scorer, 10)
+    ours = {"minilm shared 100": lambda: request(shared, 100), "minilm int8 100": lambda: request(small, 100)}
+    slow = {
+        f"CrossEncoder 100, batches of {batch}": lambda: predict(100, batch),
+        "minilm full 100": lambda: request(full, 100),
+    }
+    for _ in range(2 if quick else 5):
+        clock.rounds(ours, 4)
+        clock.rounds(slow, 1)
+    clock.rounds({"minilm shared 1000": lambda: request(shared, 1000)}, 2 if quick else 3)
+    clock.rounds({f"CrossEncoder 1000, batches of {batch}": lambda: predict(1000, batch)}, 1 if quick else 3)
+    clock.rounds(ours, 4)
+    shape = counts.shape_of(shared.model.backbone.stack.config)
+    flops = counts.shared_flops(shape, HISTORY, 100, CANDIDATE)
+    best = clock.fastest
+    peer_100 = best(f"CrossEncoder 100, batches of {batch}")
+    return {
+        "minilm_shared_vs_crossencoder_100": peer_100 / best("minilm shared 100"),
+        "minilm_shared_vs_crossencoder_1000": best(f"CrossEncoder 1000, batches of {batch}")
+        / best("minilm shared 1000"),
+        "minilm_full_vs_crossencoder_100": peer_100 / best("minilm full 100"),
+        "minilm_full_max_abs_diff": difference,
+        "mfu_minilm": flops / best("minilm shared 100") / clock.peak_flops_per_s,
+        "int8_vs_fp32_100": best("minilm shared 100") / best("minilm int8 100"),
+        "int8_vs_crossencoder_100": peer_100 / best("minilm int8 100"),
+        "linear_r2": linear_r2(shared, quick),
+    }
+
+
+def linear_r2(scorer: Scorer, quick: bool) -> float:
+    """R² of a straight line through (candidates, fastest seconds)."""
+    sizes = (10, 30, 100, 300, 600, 1000)
+    seconds = []
+    for size in sizes:
+        times = []
+        for _ in range(3 if quick else 7):
+            start = time.perf_counter()
+            request(scorer, size)
+            times.append(time.perf_counter() - start)
+        seconds.append(min(times))
+    return float(np.corrcoef(sizes, seconds)[0, 1] ** 2)
+
+
+def smollm2(clock: Clock, quick: bool) -> dict[str, float]:
+    from transformers import AutoModelForCausalLM
+
+    settings = load_settings()
+    backbone = load_backbone("smollm2-135m", settings)
+    layout = decoder_layout(backbone, HISTORY, DECODER_CANDIDATE, 100)
+    scorer = Scorer(ScorerModel(backbone, layout, head="yes-no"))
+    peer = AutoModelForCausalLM.from_pretrained(str(resolve("smollm2-135m", settings)), dtype=torch.float32).eval()
+    yes, no = (backbone.tokenizer.encode(word, add_special_tokens=False)[0] for word in (" Yes", " No"))
+    history = layout.history(HISTORY_CODES)
+    rows = torch.tensor([history + candidate for candidate in layout.candidates])
+
+    @torch.inference_mode()
+    def plain(batch: int, count: int = 100) -> np.ndarray:
+        scores = []
+        for part in rows[:count].split(batch):
+            logits = peer(input_ids=part, use_cache=False, logits_to_keep=1).logits[:, -1]
+            scores.append(logits[:, yes] - logits[:, no])
+        return torch.cat(scores).numpy()
+
+    batch = 16
+    if not quick:
+        trial = Clock()
+        trial.rounds({str(size): lambda size=size: plain(size, 32) for size in (8, 16, 32)}, 1)
+        batch = min((8, 16, 32), key=lambda size: trial.fastest(str(size)))
+    request(scorer, 10)
+    answers: dict[str, np.ndarray] = {}
+    name = f"transformers 100, batches of {batch}"
+    ours = {"smollm2 shared 100": lambda: answers.update(ours=request(scorer, 100))}
+    clock.rounds(ours, 2)
+    for _ in range(1 if quick else 3):
+        clock.rounds({name: lambda: answers.update(peer=plain(batch))}, 1)
+        clock.rounds(ours, 2)
+    flops = counts.shared_flops(counts.shape_of(backbone.stack.config), HISTORY, 100, DECODER_CANDIDATE)
+    return {
+        "smollm2_vs_transformers_100": clock.fastest(name) / clock.fastest("smollm2 shared 100"),
+        "smollm2_max_abs_diff": float(np.abs(answers["ours"] - answers["peer"]).max()),
+        "mfu_smollm2": flops / clock.fastest("smollm2 shared 100") / clock.peak_flops_per_s,
+    }
+
+
+def int8_quality(quick: bool) -> dict[str, Any]:
+    """NDCG@10 of int8 over fp32 for one fine-tuned MiniLM-L6, the same users and candidates (ml-100k, leave-one-out)."""
+    settings = load_settings()
+    training = {"steps": 40, "batch_histories": 4, "negatives": 7} if quick else {"steps": 160}
+    spec = run_from_dict(
+        {
+            "recommender": {"family": "cross-encoder", "backbone": "minilm-l6", "adaptation": "full"},
+            "training": {
+                "learning_rate": 2e-4,
+                "warmup_steps": 10,
+                "validate_every": 1000,
+                "validation_users": 2,
+                **training,
+            },
+        }
+    )
+    protocol = ProtocolSpec(users=60 if quick else 300)
+    dataset = load_dataset("ml-100k", settings)
+    parts = split(dataset, protocol.split)
+    cases = sample_cases(parts.test, protocol.users, protocol.seed)
+    offered = candidate_sets(parts, cases, protocol.candidates, protocol.seed)
+    made = LanguageModelRecommender(spec, dataset, settings)
+    with tempfile.TemporaryDirectory() as folder:
+        made.fit(parts, RunContext(Path(folder)))
+    values = {}
+    for precision in ("fp32", "int8-dynamic"):
+        made.ready(precision)
+        _, samples = evaluate(made.score, parts, cases, offered, protocol.name, protocol.k)
+        values[precision] = np.array(next(s.values for s in samples if s.name == "ndcg@10"))
+    found = gate(values["fp32"], values["int8-dynamic"])
+    return {
+        "int8_ndcg_ratio": found.ratio,
+        "int8_ndcg_ratio_low": found.low,
+        "int8_ndcg_ratio_high": found.high,
+        "int8_ndcg_fp32": float(values["fp32"].mean()),
+        "int8_ndcg_users": len(cases),
+    }
+
+
+def memory() -> dict[str, float]:
+    """Peak resident bytes at 10,000 candidates over that at 1,000, in a process of its own."""
+    run = subprocess.run([sys.executable, __file__, "--memory"], capture_output=True, text=True, check=True)
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+def measure_memory() -> None:
+    keep_freed_memory()
+    scorer = minilm_scorer(candidates=MANY)
+    found = []
+    for count in (1000, MANY):
+        request(scorer, count)
+        found.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    print(json.dumps({"memory_10000_vs_1000": found[1] / found[0], "memory_10000_bytes": found[1]}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="print nothing but the JSON line")
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer repetitions, at most three minutes on two idle cores"
+    )
+    parser.add_argument("--only", choices=["minilm", "smollm2", "int8", "memory"], help="one part")
+    parser.add_argument("--memory", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.memory:
+        measure_memory()
+        return
+    keep_freed_memory()
+    clock, results = Clock(), {}
+    parts = {
+        "minilm": lambda: minilm(clock, arguments.quick),
+        "smollm2": lambda: smollm2(clock, arguments.quick),
+        "memory": memory,
+        "int8": lambda: int8_quality(arguments.quick),
+    }
+    for name, measure in parts.items():
+        if arguments.only in (None, name):
+            results |= measure()
+            if not arguments.json:
+                print(f"{name}: {json.dumps({k: round(v, 6) for k, v in results.items()})}", flush=True)
+    conditions = clock.conditions(
+        quick=arguments.quick,
+        history_tokens=HISTORY,
+        candidate_tokens=CANDIDATE,
+        decoder_candidate_tokens=DECODER_CANDIDATE,
+    )
+    print(json.dumps({"bench": "scoring", "conditions": conditions, "results": results}))
+
+
+if __name__ == "__main__":
+    main()
