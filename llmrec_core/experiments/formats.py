@@ -93,6 +93,8 @@ def mass(grams: float) -> str:
 BY_UNIT = {
     "s": duration,
     "usd": dollars,
+    "USD": dollars,
+    "USD/h": dollars,
     "$": dollars,
     "flops": flops,
     "FLOP": flops,

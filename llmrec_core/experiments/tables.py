@@ -28,14 +28,15 @@ def study_table(
         line = {"Run": row.name}
         if chart:
             line["Front"] = "yes" if row.run_id in front else ""
-        for name, title in METRICS.items():
-            line[title] = formats.figure(row.figure(name, protocol), interval=name == "ndcg@10")
         use = energy(row, pricing)
+        quality = {title: formats.figure(row.figure(name, protocol)) for name, title in METRICS.items()}
         line |= {
-            "p50": formats.figure(row.request_figure("latency_p50_s")),
+            "NDCG@10": formats.figure(row.figure("ndcg@10", protocol), interval=True),
             "p95": formats.figure(row.request_figure("latency_p95_s")) + (" (noisy)" if row.noisy else ""),
+            "$ per million": formats.figure(usd_per_million(row, pricing)),
+            **{title: text for title, text in quality.items() if title != "NDCG@10"},
+            "p50": formats.figure(row.request_figure("latency_p50_s")),
             "Requests per s": formats.figure(row.request_figure("throughput_requests_per_s", batch=None)),
-            "$ per million": formats.figure(usd_per_million(row, pricing), interval=False),
             "FLOP per request": formats.figure(row.request_figure("flops_per_request")),
             "Peak memory": formats.figure(row.figure("peak_memory_bytes")),
             "Energy per request": formats.figure(use.joules) + (" (assumed)" if use.assumed else ""),
