@@ -64,13 +64,6 @@ print(json.dumps(sorted({{"torch", "transformers", "peft", "shap", "ray", "sklea
     assert json.loads(done.stdout.splitlines()[-1]) == []
 
 
-def test_the_core_never_imports_streamlit():
-    found = [
-        str(path) for path in (ROOT / "llmrec_core").rglob("*.py") if "import streamlit" in path.read_text("utf-8")
-    ]
-    assert found == []
-
-
 # ── one interaction changes one number ───────────────────────────────────────────────────────────
 
 
