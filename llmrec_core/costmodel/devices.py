@@ -175,7 +175,7 @@ def catalogue(home: Path | None = None) -> dict[str, Device]:
         with own_path(home).open(newline="", encoding="utf-8") as file:
             for line, row in enumerate(csv.DictReader(file), start=2):
                 try:
-                    device = _row({**{key: "" for key in tables.rows("devices")[0]}, **row})
+                    device = _row({**dict.fromkeys(tables.rows("devices")[0], ""), **row})
                 except (KeyError, ValueError, TypeError) as error:
                     raise DataError(f"{own_path(home)} line {line} is no device: {error}") from error
                 found[device.name] = device

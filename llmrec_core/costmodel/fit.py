@@ -1,0 +1,271 @@
+"""Fitting the coefficients: robust regression of log time, effects shrunk to 0, intervals from whole devices left out.
+
+Run by `python -m llmrec_core estimate --fit REFERENCE`; writes assets/costmodel/coefficients.csv.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from llmrec_core.costmodel import work
+from llmrec_core.costmodel.model import FACTORS, FAMILY, Coefficients, levels
+from llmrec_core.costmodel.query import Query, from_row
+from llmrec_core.errors import LlmrecError
+
+CENTRES: dict[str, dict[str, tuple[float, float]]] = {
+    # term: (coefficient expected, standard deviation of its logarithm)
+    "encoder": {
+        "compute": (1.3, 0.4),
+        "power": (0.7, 0.7),
+        "attention": (3.0, 0.7),
+        "scores": (4.0, 0.7),
+        "activations": (1.0, 0.5),
+        "weights": (1.0, 0.3),
+        "launch": (4.0, 0.7),
+        "depth": (0.5, 1.0),
+        "base": (2.0, 1.0),
+    },
+    "training": {
+        "compute": (1.3, 0.3),
+        "power": (0.6, 0.7),
+        "attention": (2.0, 0.5),
+        "scores": (4.0, 0.7),
+        "activations": (1.0, 0.5),
+        "optimiser": (1.3, 0.5),
+        "dequant": (1.5, 0.7),
+        "launch": (8.0, 1.0),
+        "comm": (1.0, 0.7),
+        "base": (5.0, 1.0),
+    },
+    "generation": {
+        "compute": (1.4, 0.4),
+        "power": (0.5, 0.7),
+        "attention": (2.0, 0.7),
+        "prompt_weights": (1.0, 0.3),
+        "launch": (4.0, 1.0),
+        "prompt_comm": (1.2, 0.7),
+        "base": (5.0, 1.0),
+        "weights": (1.2, 0.2),
+        "cache": (1.4, 0.5),
+        "products": (1.5, 0.5),
+        "step_launch": (4.0, 0.8),
+        "step_base": (4.0, 1.0),
+        "sampling": (2.0, 1.0),
+        "comm": (1.3, 0.7),
+        "hops": (1.0, 1.0),
+    },
+    "memory": {
+        "weights": (1.02, 0.02),
+        "cache": (1.0, 0.15),
+        "activations": (1.0, 0.5),
+        "state": (1.0, 0.2),
+        "logits": (1.0, 0.5),
+        "base": (0.5, 0.7),
+    },
+}
+"""What physics expects of each coefficient before any measurement; an efficiency of 0.75 is a coefficient of 1.3."""
+
+PRIOR_EFFECTS: dict[tuple[str, str, str, str], float] = {
+    # Eager PyTorch launches about a dozen kernels per layer from Python, tens of µs each.
+    ("generation", "step_launch", "group", "eager"): math.log(18.0),
+    ("generation", "launch", "group", "eager"): math.log(10.0),
+    ("encoder", "launch", "group", "eager"): math.log(8.0),
+    ("encoder", "launch", "group", "graph"): math.log(3.0),
+    # A processor reaches a smaller share of its peak, and has no launches to wait for.
+    ("encoder", "compute", "kind", "cpu"): math.log(2.0),
+    ("encoder", "launch", "kind", "cpu"): math.log(0.3),
+    ("training", "compute", "kind", "cpu"): math.log(2.0),
+    ("generation", "compute", "kind", "cpu"): math.log(2.0),
+}
+
+SPREAD = {
+    "group": 0.6,
+    "runtime": 0.35,
+    "arithmetic": 0.35,
+    "format": 0.3,
+    "kind": 0.5,
+    "device": 0.08,
+    "method": 0.4,
+    "runtime:arithmetic": 0.2,
+    "group:format": 0.3,
+}
+"""Standard deviations of the effects: how far they are let from 0."""
+NOISE = 0.10
+"""Scatter of a logarithm between repeated measurements of different sources."""
+WEIGHT = {"ok": 1.0, "uncertain": 0.35}
+
+
+@dataclass(frozen=True)
+class Example:
+    """A measurement ready to fit."""
+
+    query: Query
+    found: dict[str, float]
+    total: float
+    weight: float
+    value: float
+    row: dict[str, str]
+
+    @property
+    def regime(self) -> str:
+        return self.query.regime
+
+    @property
+    def ok(self) -> bool:
+        return self.row["quality"] == "ok"
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    """Rows of a table with the calibration file's columns."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def examples(rows: Iterable[dict[str, str]]) -> list[Example]:
+    """Rows that can be fitted on: not suspect, understood, with a value."""
+    found = []
+    for row in rows:
+        if row.get("quality") == "suspect" or not row.get("value"):
+            continue
+        try:
+            query = from_row(row)
+            terms = work.terms(query)
+        except LlmrecError:
+            continue
+        value = float(row["value"])
+        total = value if query.metric == "energy_j" else work.total_of(query, value)
+        found.append(Example(query, terms, total, WEIGHT.get(row.get("quality", "ok"), 0.35), value, row))
+    return found
+
+
+Key = tuple[str, str, str, str]
+
+
+def fit_family(family: str, data: Sequence[Example], *, devices: bool = True) -> dict[Key, float]:
+    """Coefficients of one family by least squares of log totals, soft L1 loss, effects with Gaussian priors."""
+    from scipy.optimize import least_squares
+
+    factors, centres = FACTORS[family], CENTRES[family]
+    keys: dict[Key, int] = {}
+    for term in centres:
+        keys.setdefault((family, term, "", ""), len(keys))
+    for one in data:
+        at = levels(one.query)
+        for term in one.found:
+            for factor in factors[term]:
+                keys.setdefault((family, term, factor, at[factor]), len(keys))
+        if devices and "device" in factors["all"]:
+            keys.setdefault((family, "all", "device", at["device"]), len(keys))
+    for key in PRIOR_EFFECTS:
+        if key[0] == family:
+            keys.setdefault(key, len(keys))
+    size, names = len(keys), list(centres)
+    centre, spread = np.zeros(size), np.ones(size)
+    for key, position in keys.items():
+        if not key[2]:
+            expected, wide = centres[key[1]]
+            centre[position], spread[position] = math.log(expected), wide
+        else:
+            centre[position], spread[position] = PRIOR_EFFECTS.get(key, 0.0), SPREAD[key[2]]
+    n = len(data)
+    amounts = np.zeros((n, len(names)))
+    design = np.zeros((len(names), n, size), dtype=np.float32)
+    whole = np.zeros((n, size))
+    for i, one in enumerate(data):
+        at = levels(one.query)
+        for j, term in enumerate(names):
+            amounts[i, j] = one.found.get(term, 0.0)
+            design[j, i, keys[family, term, "", ""]] = 1
+            for factor in factors[term]:
+                position = keys.get((family, term, factor, at[factor]))
+                if position is not None:
+                    design[j, i, position] = 1
+        if devices and "device" in factors["all"]:
+            whole[i, keys[family, "all", "device", at["device"]]] = 1
+    target = np.log([one.total for one in data]) if n else np.zeros(0)
+    weight = np.array([one.weight for one in data]) / NOISE
+
+    def shares(theta: np.ndarray) -> np.ndarray:
+        return np.stack([np.exp(design[j] @ theta) * amounts[:, j] for j in range(len(names))], axis=1)
+
+    def residual(theta: np.ndarray) -> np.ndarray:
+        total = np.log(np.maximum(shares(theta).sum(1), 1e-12)) + whole @ theta
+        r = (total - target) * weight
+        soft = np.sign(r) * np.sqrt(2.0 * (np.sqrt(1.0 + r * r) - 1.0))
+        return np.concatenate([soft, (theta - centre) / spread])
+
+    def jacobian(theta: np.ndarray) -> np.ndarray:
+        part = shares(theta)
+        sum_ = np.maximum(part.sum(1), 1e-12)
+        total = np.log(sum_) + whole @ theta
+        r = (total - target) * weight
+        part = part / sum_[:, None]
+        slope = whole.copy()
+        for j in range(len(names)):
+            slope += part[:, j, None] * design[j]
+        root = np.sqrt(1.0 + r * r)
+        soft = np.sqrt(np.maximum(2.0 * (root - 1.0), 1e-18))
+        factor = np.where(np.abs(r) < 1e-4, 1.0, np.abs(r) / root / soft)
+        return np.concatenate([slope * (weight * factor)[:, None], np.diag(1.0 / spread)])
+
+    solved = least_squares(residual, centre, jac=jacobian, method="trf", max_nfev=60, xtol=1e-4, ftol=1e-5)
+    return {key: float(solved.x[position]) for key, position in keys.items()}
+
+
+def fit(data: Sequence[Example], families: Iterable[str] = tuple(FACTORS), *, devices: bool = True) -> Coefficients:
+    """Coefficients of all families, without intervals."""
+    values: dict[Key, float] = {}
+    for family in families:
+        values |= fit_family(
+            family, [one for one in data if FAMILY[one.regime] == family and one.regime != "energy"], devices=devices
+        )
+    known = Coefficients(values, {})
+    ratios = []
+    for one in data:
+        if one.regime == "energy" and "generation" in families:
+            timed = replace(one.query, metric="tokens_s")
+            rate = work.value_of(timed, known.total(timed))
+            ratios.append(math.log(one.value * rate / ((one.query.device.tdp_w or 300.0) * one.query.n_devices)))
+    return replace(known, watts=math.exp(float(np.median(ratios))) if ratios else 0.6)
+
+
+def left_out(
+    data: Sequence[Example], group_of: Callable[[Example], str], families: Iterable[str] = tuple(FACTORS)
+) -> list[tuple[Example, str, float]]:
+    """(example, its group, log of predicted over measured), each predicted by a fit that saw nothing of its group."""
+    from llmrec_core.costmodel.model import _value
+
+    results: list[tuple[Example, str, float]] = []
+    for family in families:
+        rows = [one for one in data if FAMILY[one.regime] == family]
+        for group in sorted({group_of(one) for one in rows}):
+            known = fit([one for one in rows if group_of(one) != group], [family])
+            for one in rows:
+                if group_of(one) == group:
+                    results.append((one, group, math.log(_value(one.query, known) / one.value)))
+    return results
+
+
+def mdape(errors: Iterable[float]) -> float:
+    """Median absolute percentage error of log ratios predicted over measured."""
+    found = [abs(math.expm1(error)) for error in errors]
+    return 100.0 * float(np.median(found)) if found else math.nan
+
+
+def summary(results: Sequence[tuple[Example, str, float]]) -> dict[str, Any]:
+    """Median absolute percentage error by regime, rows marked ok, and how many."""
+    regimes = sorted({one.regime for one, _, _ in results})
+    return {
+        regime: (
+            mdape(error for one, _, error in results if one.regime == regime and one.ok),
+            sum(1 for one, _, _ in results if one.regime == regime and one.ok),
+        )
+        for regime in regimes
+    }
