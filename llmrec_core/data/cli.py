@@ -178,13 +178,14 @@ def check_data(
     from llmrec_core.experiments import sanity
     from llmrec_core.experiments.context import RunContext
     from llmrec_core.experiments.spec import RecommenderSpec, RunSpec
-    from llmrec_core.recommenders.registry import CLASSICAL, build
+    from llmrec_core.recommenders.registry import build
     from llmrec_core.settings import load_settings
 
     settings, dataset = load_settings(), _load(name)
     made = make_split(dataset, split)
     rows = [("data", result) for result in sanity.check_split(made, candidates, users=users)]
-    families = family or [f for f in CLASSICAL if f != "tf-idf" or (dataset.items["title"] != "").any()]
+    titled = bool((dataset.items["title"] != "").any())
+    families = family or ["popularity", "item-knn", "ease", *(["tf-idf"] if titled else [])]
     with tempfile.TemporaryDirectory() as folder:
         for chosen in families:
             make = partial(build, RunSpec(recommender=RecommenderSpec(family=chosen)), settings=settings)

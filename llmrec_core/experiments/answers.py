@@ -87,8 +87,9 @@ def load_run(run_id: str, settings: Settings, cache: dict[Any, Any]) -> Loaded:
 
 
 def family_of(spec: RunSpec) -> Any:
-    """The class that stores runs of this spec: anything with a retriever is a cascade."""
-    return family_class("cascade" if spec.recommender.retriever else spec.recommender.family)
+    """The class that stores runs of this spec: anything with a retriever is a cascade, but for a fusion."""
+    chosen = spec.recommender
+    return family_class("cascade" if chosen.retriever and chosen.family != "fusion" else chosen.family)
 
 
 def history_of(dataset: Dataset, payload: Mapping[str, Any]) -> np.ndarray:

@@ -23,6 +23,10 @@ FAMILIES = (
     "item-knn",
     "ease",
     "tf-idf",
+    "bm25",
+    "als",
+    "bpr",
+    "fusion",
     "sasrec",
     "text-sasrec",
     "bi-encoder",
@@ -121,6 +125,11 @@ class RecommenderSpec:
         _positive("recommender", "history_items", self.history_items)
         if self.family in NEURAL_TEXT and not self.backbone:
             raise UsageError(f"recommender.family {self.family!r} needs recommender.backbone, e.g. 'minilm-l6'")
+        if self.family == "fusion" and "+" not in self.retriever:
+            raise UsageError(
+                "recommender.family 'fusion' needs two or more families joined by + in recommender.retriever, e.g. "
+                f"'item-knn+tf-idf', not {self.retriever!r}"
+            )
         if self.family == "cascade" and not (self.retriever and self.rerank_k):
             raise UsageError("recommender.family 'cascade' needs recommender.retriever and recommender.rerank_k")
         if self.adaptation == "head" and self.head == "yes-no":

@@ -122,3 +122,24 @@ class Factors:
         used = min(history_items, self.history_items) if self.history_items else history_items
         user = 2.0 * used * width if self.bpr else 2.0 * used * width**2 + 2 / 3 * width**3
         return Description(self.items.size, self.items.size, self.items.nbytes, user + 2.0 * width * candidates)
+
+
+class Als(Factors):
+    """`Factors` by alternating least squares."""
+
+
+class Bpr(Factors):
+    """`Factors` by Bayesian personalised ranking."""
+
+    def __init__(
+        self,
+        bpr: bool = True,
+        factors: int = 64,
+        alpha: float = 0.0,
+        l2: float = 0.01,
+        epochs: int = 100,
+        history_items: int = 0,
+        decay: float = 0.9,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(bpr, factors, alpha, l2, epochs, history_items, decay, seed)

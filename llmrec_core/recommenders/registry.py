@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from dataclasses import replace
 from pathlib import Path
@@ -15,26 +16,24 @@ if TYPE_CHECKING:
     from llmrec_core.data.dataset import Dataset
     from llmrec_core.experiments.spec import RunSpec
 
-CLASSICAL = ("popularity", "item-knn", "ease", "tf-idf")
+CLASSICAL = ("popularity", "item-knn", "ease", "tf-idf", "bm25", "als", "bpr")
+FULL_ITEMS = 3_000  # a fusion learns on full rankings up to this catalogue, on 1,000 popular candidates above
+_CLASSES = {
+    "popularity": ("popularity", "Popularity"),
+    "item-knn": ("knn", "ItemKnn"),
+    "ease": ("ease", "Ease"),
+    "tf-idf": ("tfidf", "TfIdf"),
+    "bm25": ("tfidf", "Bm25"),
+    "als": ("factors", "Als"),
+    "bpr": ("factors", "Bpr"),
+    "fusion": ("fusion", "Fusion"),
+}
 
 
 def classical_class(family: str) -> Any:
     """The class of a classical family; only its own module is imported."""
-    if family == "popularity":
-        from llmrec_core.recommenders.popularity import Popularity
-
-        return Popularity
-    if family == "item-knn":
-        from llmrec_core.recommenders.knn import ItemKnn
-
-        return ItemKnn
-    if family == "ease":
-        from llmrec_core.recommenders.ease import Ease
-
-        return Ease
-    from llmrec_core.recommenders.tfidf import TfIdf
-
-    return TfIdf
+    module, name = _CLASSES[family]
+    return getattr(importlib.import_module(f"llmrec_core.recommenders.{module}"), name)
 
 
 def build(spec: RunSpec, dataset: Dataset, settings: Settings, *, parent: Path | None = None) -> Recommender:
@@ -51,10 +50,12 @@ def build(spec: RunSpec, dataset: Dataset, settings: Settings, *, parent: Path |
         kind = classical_class(family)
         options: dict[str, Any] = dict(spec.recommender.options)
         known = inspect.signature(kind).parameters
-        if family in ("item-knn", "tf-idf"):
+        if family in ("item-knn", "tf-idf", "bm25"):
             options.setdefault("history_items", spec.recommender.history_items)
         _check_options(family, options, [name for name in known if name != "counts"])
         return kind(**options)
+    if family == "fusion":
+        return _fusion(spec, dataset, settings)
     if spec.recommender.retriever:
         return _cascade(spec, dataset, settings, parent)
     if parent is not None:
@@ -64,7 +65,7 @@ def build(spec: RunSpec, dataset: Dataset, settings: Settings, *, parent: Path |
 
 def family_class(family: str) -> Any:
     """The class whose `load(folder, dataset)` reads what `build(…).save(folder)` wrote; only its own module is imported."""
-    if family in CLASSICAL:
+    if family in _CLASSES:
         return classical_class(family)
     if family in ("sasrec", "text-sasrec"):
         from llmrec_core.recommenders.sasrec import SasRec
@@ -90,6 +91,23 @@ def _check_options(family: str, options: dict[str, Any], known: list[str]) -> No
                 f"recommender.options has {name!r}, which {family!r} does not know; expected one of "
                 f"{', '.join(known) or 'none'}"
             )
+
+
+def _fusion(spec: RunSpec, dataset: Dataset, settings: Settings) -> Recommender:
+    """A fusion of the families named in `retriever` (`item-knn+tf-idf`), each with its own defaults."""
+    chosen = spec.recommender
+    members = {}
+    for family in chosen.retriever.split("+"):
+        if family not in CLASSICAL:
+            raise UsageError(
+                f"recommender.retriever names {family!r}; a fusion in a spec takes {', '.join(CLASSICAL)}, joined by +"
+            )
+        alone = replace(spec, recommender=replace(chosen, family=family, retriever="", options={}))
+        members[family] = build(alone, dataset, settings)
+    options: dict[str, Any] = dict(chosen.options)
+    _check_options("fusion", options, ["users", "ridge"])
+    candidates = "full" if dataset.n_items <= FULL_ITEMS else "1000-popular"
+    return classical_class("fusion")(members, candidates=candidates, seed=spec.seed, **options)
 
 
 def _cascade(spec: RunSpec, dataset: Dataset, settings: Settings, parent: Path | None) -> Recommender:

@@ -128,6 +128,20 @@ class TfIdf:
         return Description(stored, 0, weight_bytes, 2.0 * words * (used + candidates), {"mean_words": words})
 
 
+class Bm25(TfIdf):
+    """`TfIdf` with BM25 weights: the same class under the name that people look for."""
+
+    def __init__(
+        self,
+        history_items: int = 10,
+        bm25: bool = True,
+        genres: bool = True,
+        decay: float = 0.9,
+        popularity: float = 0.0,
+    ) -> None:
+        super().__init__(history_items, bm25, genres, decay, popularity)
+
+
 def _term_counts(texts: Sequence[str]) -> sparse.csr_array:
     """Word counts, float64 (items, words); words in order of first appearance."""
     vocabulary: dict[str, int] = {}

@@ -10,9 +10,10 @@ from llmrec_core.errors import CheckpointError, UnsupportedError, UsageError
 from llmrec_core.experiments.context import RunContext
 from llmrec_core.experiments.spec import RecommenderSpec, RunSpec
 from llmrec_core.recommenders import ease, tfidf
-from llmrec_core.recommenders.registry import CLASSICAL, build, family_class
+from llmrec_core.recommenders.registry import build, family_class
 
 USERS, ITEMS = 40, 20
+CLASSICAL = ("popularity", "item-knn", "ease", "tf-idf", "bm25")
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +142,22 @@ def test_scoring_the_whole_catalogue_equals_scoring_rows(checkerboard, tmp_path,
     fast = model.score(histories, candidates)
     monkeypatch.setattr(tfidf, "MANY", 0)
     assert np.allclose(model.score(histories, candidates), fast, atol=1e-5)
+
+
+def test_a_fusion_is_a_family_of_its_own(checkerboard, tmp_path):
+    spec = RunSpec(recommender=RecommenderSpec(family="fusion", retriever="item-knn+tf-idf"))
+    recommender = build(spec, checkerboard.dataset, settings=None)
+    recommender.fit(checkerboard, RunContext(tmp_path))
+    histories, candidates = requests(checkerboard)
+    scores = recommender.score(histories, candidates)
+    assert (scores.argmax(axis=1) == 0).all()
+    recommender.save(tmp_path / "fused")
+    again = family_class("fusion").load(tmp_path / "fused", checkerboard.dataset)
+    assert np.array_equal(again.score(histories, candidates), scores)
+    with pytest.raises(UsageError, match="joined by"):
+        RecommenderSpec(family="fusion", retriever="item-knn")
+    with pytest.raises(UsageError, match="'sasrec'"):
+        build(RunSpec(recommender=RecommenderSpec(family="fusion", retriever="item-knn+sasrec")), None, None)
 
 
 def test_refusals(checkerboard, tmp_path, monkeypatch):
