@@ -155,8 +155,8 @@ def _row(row: dict[str, str]) -> Architecture:
 
 @lru_cache(maxsize=1)
 def catalogue() -> dict[str, Architecture]:
-    """Every architecture of `assets/costmodel/architectures.csv` by name."""
-    return {row["name"]: _row(row) for row in tables.rows("architectures")}
+    """Every architecture of `assets/costmodel/models.csv` by name."""
+    return {row["name"]: _row(row) for row in tables.rows("models")}
 
 
 @lru_cache(maxsize=1)

@@ -23,7 +23,6 @@ CENTRES: dict[str, dict[str, tuple[float, float]]] = {
     # term: (coefficient expected, standard deviation of its logarithm)
     "encoder": {
         "compute": (1.3, 0.4),
-        "power": (0.7, 0.7),
         "attention": (3.0, 0.7),
         "scores": (4.0, 0.7),
         "activations": (1.0, 0.5),
@@ -34,7 +33,6 @@ CENTRES: dict[str, dict[str, tuple[float, float]]] = {
     },
     "training": {
         "compute": (1.3, 0.3),
-        "power": (0.6, 0.7),
         "attention": (2.0, 0.5),
         "scores": (4.0, 0.7),
         "activations": (1.0, 0.5),
@@ -46,7 +44,6 @@ CENTRES: dict[str, dict[str, tuple[float, float]]] = {
     },
     "generation": {
         "compute": (1.4, 0.4),
-        "power": (0.5, 0.7),
         "attention": (2.0, 0.7),
         "prompt_weights": (1.0, 0.3),
         "launch": (4.0, 1.0),

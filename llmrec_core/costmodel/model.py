@@ -31,7 +31,6 @@ FAMILY = {
 FACTORS: dict[str, dict[str, tuple[str, ...]]] = {
     "encoder": {
         "compute": ("group", "runtime", "arithmetic", "runtime:arithmetic", "kind"),
-        "power": ("arithmetic",),
         "attention": ("group", "runtime"),
         "scores": ("group", "runtime"),
         "activations": ("group", "runtime", "runtime:arithmetic"),
@@ -43,7 +42,6 @@ FACTORS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "training": {
         "compute": ("group", "runtime", "arithmetic", "kind"),
-        "power": ("arithmetic",),
         "attention": ("group",),
         "scores": ("group", "runtime"),
         "activations": ("group", "runtime"),
@@ -56,7 +54,6 @@ FACTORS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "generation": {
         "compute": ("group", "runtime", "format", "kind"),
-        "power": (),
         "attention": ("runtime",),
         "prompt_weights": ("format",),
         "launch": ("group", "runtime"),
