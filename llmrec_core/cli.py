@@ -10,7 +10,6 @@ import errno
 import importlib
 import importlib.util
 import json
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -413,8 +412,6 @@ def _register() -> None:
 
 def main() -> None:
     """Run the command line; every error meant for a person is one sentence."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background jobs start with it ignored
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that what we started is stopped
     _register()
     try:
         app(prog_name="python -m llmrec_core")

@@ -16,7 +16,8 @@ VOCABULARY = {"llmrec_core.experiments.spec", "llmrec_core.experiments.context"}
 """What of `experiments` every part may name: the spec of a run, and the context it reports to."""
 HEAVY = ("torch", "transformers", "peft", "shap", "ray", "accelerate")
 NEEDS_TORCH = ("models", "training", "scoring")
-NEURAL = ("bi_encoder", "language_model", "sasrec")
+NEURAL = ("bi_encoder", "language_model", "sasrec", "explain.language", "explain.tree", "explain.drilldown")
+"""Modules elsewhere that run a network themselves."""
 SOURCES = sorted(CORE.rglob("*.py"))
 
 
@@ -81,7 +82,7 @@ import llmrec_core
 
 skip = {skip}
 for module in pkgutil.walk_packages(llmrec_core.__path__, "llmrec_core."):
-    if module.name.endswith("__main__") or ".migrations." in module.name or any(part in module.name.split(".") for part in skip):
+    if module.name.endswith("__main__") or ".migrations." in module.name or any(f".{{part}}." in module.name + "." for part in skip):
         continue
     try:
         importlib.import_module(module.name)
