@@ -7,7 +7,6 @@ attributions + base value = score to rounding (Shapley 1953; Lundberg & Lee, arX
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from llmrec_core.errors import UsageError
+from llmrec_core.explain.shapley import shapley_from_table
 
 MAX_EXACT = 12
 Score = Callable[[Sequence[np.ndarray], np.ndarray], np.ndarray]
@@ -46,20 +46,6 @@ class Explanation:
         return shap.Explanation(self.values[None], np.array([self.base]), present, feature_names=list(names))
 
 
-def shapley_from_table(table: np.ndarray) -> np.ndarray:
-    """Shapley values (n,) of a game given by the values of all 2^n coalitions.
-
-    phi_i = sum over S without i of |S|! (n-|S|-1)! / n! * (v(S + i) - v(S)).
-    """
-    n = int(len(table)).bit_length() - 1
-    masks = np.arange(len(table))
-    sizes = np.array([int(m).bit_count() for m in masks])
-    weights = np.array([math.factorial(s) * math.factorial(n - s - 1) / math.factorial(n) for s in range(n)])
-    values = np.empty(n)
-    for player in range(n):
-        without = masks[(masks >> player) & 1 == 0]
-        values[player] = (weights[sizes[without]] * (table[without | (1 << player)] - table[without])).sum()
-    return values
 
 
 def explain_item(score: Score, history: np.ndarray, item: int, *, players: int = 8) -> Explanation:
