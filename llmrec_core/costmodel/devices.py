@@ -64,6 +64,7 @@ class Device:
     tdp_w: float | None
     link_gb_s: float
     """One direction between two devices of one machine."""
+    l2_mb: float = 6.0
     cores: int = 0
     verified: bool = False
     source: str = ""
@@ -148,6 +149,7 @@ def _row(row: dict[str, str]) -> Device:
         int8_tops=numbers.get("int8_tops"),
         tdp_w=numbers.get("tdp_w"),
         link_gb_s=numbers.get("link_gb_s") or 16.0,
+        l2_mb=numbers.get("l2_mb") or 6.0,
         cores=int(numbers.get("cores") or 0),
         verified="mem_bandwidth_gb_s" in row.get("verified_fields", ""),
         source=row.get("source", ""),
@@ -160,7 +162,7 @@ TEXT = ("name", "kind", "architecture", "verified_fields", "source")
 @lru_cache(maxsize=1)
 def shipped() -> dict[str, Device]:
     """The catalogue that comes with the product, by name."""
-    return {row["name"]: _row(row) for row in tables.rows("devices")}
+    return {row["name"]: _row(row) for row in tables.rows("hardware")}
 
 
 def own_path(home: Path) -> Path:
@@ -175,7 +177,7 @@ def catalogue(home: Path | None = None) -> dict[str, Device]:
         with own_path(home).open(newline="", encoding="utf-8") as file:
             for line, row in enumerate(csv.DictReader(file), start=2):
                 try:
-                    device = _row({**dict.fromkeys(tables.rows("devices")[0], ""), **row})
+                    device = _row({**dict.fromkeys(tables.rows("hardware")[0], ""), **row})
                 except (KeyError, ValueError, TypeError) as error:
                     raise DataError(f"{own_path(home)} line {line} is no device: {error}") from error
                 found[device.name] = device
@@ -188,7 +190,7 @@ def add_own(home: Path, device: Device) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     known = {name: one for name, one in catalogue(home).items() if name not in shipped()}
     known[device.name] = device
-    fields = list(tables.rows("devices")[0])
+    fields = list(tables.rows("hardware")[0])
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fields, lineterminator="\n")
         writer.writeheader()

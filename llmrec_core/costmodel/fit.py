@@ -49,10 +49,11 @@ CENTRES: dict[str, dict[str, tuple[float, float]]] = {
         "launch": (4.0, 1.0),
         "prompt_comm": (1.2, 0.7),
         "base": (5.0, 1.0),
-        "weights": (1.2, 0.2),
+        "weights": (1.15, 0.1),
+        "stream": (0.4, 0.7),
         "cache": (1.4, 0.5),
         "products": (1.5, 0.5),
-        "step_launch": (4.0, 0.8),
+        "step_launch": (5.0, 0.6),
         "step_base": (4.0, 1.0),
         "sampling": (2.0, 1.0),
         "comm": (1.3, 0.7),
@@ -64,7 +65,7 @@ CENTRES: dict[str, dict[str, tuple[float, float]]] = {
         "activations": (1.0, 0.5),
         "state": (1.0, 0.2),
         "logits": (1.0, 0.5),
-        "base": (0.5, 0.7),
+        "base": (0.1, 0.7),
     },
 }
 """What physics expects of each coefficient before any measurement; an efficiency of 0.75 is a coefficient of 1.3."""
@@ -75,6 +76,11 @@ PRIOR_EFFECTS: dict[tuple[str, str, str, str], float] = {
     ("generation", "launch", "group", "eager"): math.log(10.0),
     ("encoder", "launch", "group", "eager"): math.log(8.0),
     ("encoder", "launch", "group", "graph"): math.log(3.0),
+    ("generation", "step_launch", "group", "server"): math.log(1.8),
+    # torch's allocator reports tensors; other figures are of the process, context and workspaces included.
+    ("memory", "base", "runtime", "ft"): math.log(20.0),
+    ("memory", "base", "runtime", "hf-trainer"): math.log(10.0),
+    ("memory", "base", "runtime", "vllm"): math.log(10.0),
     # A processor reaches a smaller share of its peak, and has no launches to wait for.
     ("encoder", "compute", "kind", "cpu"): math.log(2.0),
     ("encoder", "launch", "kind", "cpu"): math.log(0.3),

@@ -60,6 +60,7 @@ FACTORS: dict[str, dict[str, tuple[str, ...]]] = {
         "prompt_comm": ("group", "runtime"),
         "base": ("group",),
         "weights": ("group", "runtime", "format", "group:format", "kind"),
+        "stream": ("group", "runtime"),
         "cache": ("group", "runtime"),
         "products": ("group", "runtime", "kind"),
         "step_launch": ("group", "runtime", "group:format"),

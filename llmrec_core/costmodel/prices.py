@@ -32,13 +32,13 @@ class Price:
 @lru_cache(maxsize=8)
 def _offers(kind: str) -> dict[str, list[Price]]:
     found: dict[str, list[Price]] = {}
-    for line, row in enumerate(tables.rows("prices"), start=2):
+    for line, row in enumerate(tables.rows("rents"), start=2):
         column = "usd_per_hour_spot" if kind == "spot" else "usd_per_hour_on_demand"
         whole = tables.number(row[column])
         if whole is None:
             continue
         if not whole > 0:
-            raise DataError(f"prices.csv line {line}: {column} is {whole:g}; expected dollars above 0")
+            raise DataError(f"rents.csv line {line}: {column} is {whole:g}; expected dollars above 0")
         count = max(1.0, tables.number(row["devices"]) or 1.0)
         share = RESERVED_SHARE if kind == "reserved" else 1.0
         price = Price(whole / count * share, row["provider"], row["date"], row["source"], kind)
@@ -58,12 +58,16 @@ def hourly(device: Device, kind: str = "on-demand") -> Price | None:
         raise UsageError(f"price {kind!r}; expected one of {', '.join(KINDS)}")
     offers = _offers(kind)
     if device.kind == "cpu" and device.cores:
-        each = sorted(
-            (one.usd_per_hour / float(name.removeprefix("CPU-").removesuffix("vcpu")), one)
-            for name, found in offers.items()
-            if name.startswith("CPU-")
-            for one in found
-        ) if kind != "spot" or any(name.startswith("CPU-") for name in offers) else []
+        each = (
+            sorted(
+                (one.usd_per_hour / float(name.removeprefix("CPU-").removesuffix("vcpu")), one)
+                for name, found in offers.items()
+                if name.startswith("CPU-")
+                for one in found
+            )
+            if kind != "spot" or any(name.startswith("CPU-") for name in offers)
+            else []
+        )
         if not each:
             return None
         per_vcpu, like = each[len(each) // 2]
@@ -78,7 +82,12 @@ def owned(purchase_usd: float, years: float, watts: float, usd_per_kwh: float = 
     Raises:
         UsageError: for anything that is not above 0.
     """
-    for name, value in (("purchase price", purchase_usd), ("years", years), ("watts", watts), ("$ per kWh", usd_per_kwh)):
+    for name, value in (
+        ("purchase price", purchase_usd),
+        ("years", years),
+        ("watts", watts),
+        ("$ per kWh", usd_per_kwh),
+    ):
         if not (value > 0 and math.isfinite(value)):
             raise UsageError(f"{name} is {value:g}; expected a number above 0")
     hour = purchase_usd / (years * 365.25 * 24) + watts * OVERHEAD / 1000 * usd_per_kwh
@@ -99,7 +108,7 @@ def check_price(usd_per_hour: float) -> None:
 def grids() -> dict[str, tuple[float, str, str]]:
     """Grid intensities by region, country or place: g CO2e per kWh, year, source; lower-case names."""
     found: dict[str, tuple[float, str, str]] = {}
-    for row in tables.rows("carbon"):
+    for row in tables.rows("grids"):
         value = tables.number(row["g_co2e_per_kwh"])
         if value is None:
             continue

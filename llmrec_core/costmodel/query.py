@@ -60,7 +60,7 @@ class Framework:
 def framework(text: str) -> Framework:
     """The framework class of a name as people write it; an unknown one counts as eager PyTorch, marked unknown."""
     low = text.lower()
-    for row in tables.rows("frameworks"):
+    for row in tables.rows("runtimes"):
         if re.search(row["pattern"], low):
             return Framework(
                 row["framework"],

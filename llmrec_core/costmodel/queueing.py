@@ -36,7 +36,9 @@ def erlang_c(load: float, servers: int) -> float:
     return blocked / (1.0 - share + share * blocked)
 
 
-def waiting(rate: float, devices: int, service: Callable[[float], float], most: int = 1, scatter: float = 0.0) -> Waiting:
+def waiting(
+    rate: float, devices: int, service: Callable[[float], float], most: int = 1, scatter: float = 0.0
+) -> Waiting:
     """Latency percentiles of one pool.
 
     Args:
@@ -64,7 +66,9 @@ def _single(rate: float, devices: int, seconds: float, scatter: float) -> Waitin
     # mean wait of M/M/c, corrected for the scatter of service (Allen-Cunneen), and for constant service at c > 1
     mean = chance * seconds / (devices * (1 - busy)) * (1 + scatter**2) / 2
     if scatter < 1:
-        mean *= 1 + (1 - scatter**2) * (1 - busy) * (devices - 1) * (math.sqrt(4 + 5 * devices) - 2) / (16 * busy * devices)
+        mean *= 1 + (1 - scatter**2) * (1 - busy) * (devices - 1) * (math.sqrt(4 + 5 * devices) - 2) / (
+            16 * busy * devices
+        )
     spread = 1 + 1.645 * scatter
 
     def percentile(level: float) -> float:
@@ -73,7 +77,9 @@ def _single(rate: float, devices: int, seconds: float, scatter: float) -> Waitin
             return 0.0
         return mean / chance * math.log(chance / tail)
 
-    return Waiting(percentile(0.5) + seconds, percentile(0.95) + max(seconds, seconds * spread * 0.999), busy, 1.0, True)
+    return Waiting(
+        percentile(0.5) + seconds, percentile(0.95) + max(seconds, seconds * spread * 0.999), busy, 1.0, True
+    )
 
 
 def _batched(rate: float, devices: int, service: Callable[[float], float], most: int, scatter: float) -> Waiting:

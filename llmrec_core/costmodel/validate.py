@@ -127,7 +127,9 @@ def write(known: Coefficients, path: Path, counts: dict[str, int]) -> None:
         for name, value in sorted(known.widening.items()):
             source = "assumed" if name == "cpu" else f"{name}s left out over chips left out"
             out.writerow(["widening", name, "", "", f"{math.log(value):.4f}", "", source])
-        out.writerow(["energy", "watts", "", "", f"{math.log(known.watts):.4f}", "", "median on one device, uncertain rows"])
+        out.writerow(
+            ["energy", "watts", "", "", f"{math.log(known.watts):.4f}", "", "median on one device, uncertain rows"]
+        )
 
 
 def refit(reference: Path, out: Path | None = None) -> dict[str, Any]:
@@ -139,6 +141,3 @@ def refit(reference: Path, out: Path | None = None) -> dict[str, Any]:
         counts[fit.FAMILY[one.regime]] += 1
     write(known, out or tables.FOLDER / "coefficients.csv", counts)
     return {"rows": sum(counts.values()), "widths": known.widths, "widening": known.widening}
-
-
-

@@ -14,6 +14,8 @@ from llmrec_core.costmodel.query import Query
 
 LAUNCH_S = 1e-5
 BASE_S = 1e-4
+STREAM_BYTES_PER_S = 2e12
+"""What kernels can request from memory at small batch whatever the bandwidth: a scale of the term `stream`."""
 PICOJOULE = {"fp32": 11.0, "tf32": 4.0, "fp16": 2.0, "bf16": 2.0, "int8": 1.0, "fp8": 1.0}
 """Energy of one operation, data movement included, in pJ at a 10 nm process; in proportion to the process elsewhere.
 
@@ -42,6 +44,12 @@ def sustained(device: Device, precision: str) -> float:
     return float((rate**-3 + powered**-3) ** (-1 / 3))
 
 
+def _cached(device: Device, tensor_bytes: float) -> float:
+    """Share of activation traffic time left where the last-level cache, four times as fast (assumed), holds some."""
+    held = device.l2_mb * 1e6 / (device.l2_mb * 1e6 + tensor_bytes)
+    return 1.0 - 0.75 * held
+
+
 def act_bits(precision: str) -> float:
     """Bits of activations that products in a precision read and write."""
     return 32.0 if arithmetic(precision) in ("fp32", "tf32") and not precision.endswith("amp") else 16.0
@@ -64,11 +72,12 @@ def encoder_terms(query: Query) -> dict[str, float]:
     bits = act_bits(query.precision)
     linear = counts.linear_flops(model, batch, tokens)
     attention = counts.attention_flops(model, batch, tokens)
+    cached = _cached(device, batch * tokens * (model.width + model.ffn) * bits / 8)
     return {
         "compute": linear / rate,
         "attention": attention / rate,
-        "scores": batch * model.heads * tokens * tokens * model.layers * bits / 8 / bandwidth,
-        "activations": counts.activation_bytes(model, batch, tokens, bits=bits) / bandwidth,
+        "scores": batch * model.heads * tokens * tokens * model.layers * bits / 8 / bandwidth * cached,
+        "activations": counts.activation_bytes(model, batch, tokens, bits=bits) / bandwidth * cached,
         "weights": counts.parameters(model).active * counts.weight_bits(query.precision) / 8 / bandwidth,
         "launch": model.layers * LAUNCH_S,
         "depth": model.layers * (4 * model.width + 2 * model.ffn) * 1e-9,
@@ -124,6 +133,7 @@ def _step(query: Query, batch: float, context: float) -> dict[str, float]:
     moved = 2.0 * model.layers * batch * model.width * 2.0 if tensor else 0.0
     return {
         "weights": counts.step_bytes(model, query.precision.split("+")[0], batch) / bandwidth / ways,
+        "stream": counts.step_bytes(model, query.precision.split("+")[0], batch) / STREAM_BYTES_PER_S / ways,
         "cache": counts.kv_cache_bytes(model, context, batch, kv_bits) / bandwidth / ways,
         "products": flops / rate / ways,
         "step_launch": (model.decoder_layers or model.layers) * LAUNCH_S,
