@@ -1,6 +1,6 @@
 """Fitting the coefficients: robust regression of log time, effects shrunk to 0, intervals from whole devices left out.
 
-Run by `python -m llmrec_core estimate --fit REFERENCE`; writes assets/costmodel/coefficients.csv.
+Run by `python -m llmrec_core estimate --fit REFERENCE`; writes assets/costmodel/effects.csv.
 """
 
 from __future__ import annotations

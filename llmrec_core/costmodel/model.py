@@ -248,7 +248,7 @@ def load() -> Coefficients:
     widths: dict[str, tuple[float, float]] = {}
     widening: dict[str, float] = {}
     watts = 0.6
-    for row in tables.rows("coefficients"):
+    for row in tables.rows("effects"):
         number = float(row["log_value"])
         if row["family"] == "interval":
             low, high = widths.get(row["term"], (0.0, 0.0))

@@ -139,5 +139,5 @@ def refit(reference: Path, out: Path | None = None) -> dict[str, Any]:
     counts: dict[str, int] = defaultdict(int)
     for one in fit.examples(rows):
         counts[fit.FAMILY[one.regime]] += 1
-    write(known, out or tables.FOLDER / "coefficients.csv", counts)
+    write(known, out or tables.FOLDER / "effects.csv", counts)
     return {"rows": sum(counts.values()), "widths": known.widths, "widening": known.widening}

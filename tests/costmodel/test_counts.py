@@ -1,0 +1,89 @@
+"""Formulas against published parameter counts, hand counts, and what must be refused."""
+
+import json
+
+import pytest
+
+from llmrec_core.costmodel import architecture, counts, devices
+from llmrec_core.errors import DataError, UnsupportedError, UsageError
+from llmrec_core.profiling import counts as packed
+
+
+@pytest.mark.parametrize("name", sorted(set(architecture.catalogue()) - {"albert-base"}))
+def test_parameters_are_the_published_ones(name):
+    model = architecture.catalogue()[name]
+    assert counts.parameters(model).total == pytest.approx(model.published_params, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("Qwen/Qwen2.5-7B-Instruct", "qwen2.5-7b"),
+        ("sentence-transformers/all-MiniLM-L6-v2", "minilm-l6-h384"),
+        ("bert-base-uncased", "bert-base"),
+        ("meta-llama/Llama-3.1-8B", "llama-3.1-8b"),
+    ],
+)
+def test_names_as_people_write_them(written, name):
+    assert architecture.named(written).name == name
+
+
+def test_an_unknown_name_offers_near_ones():
+    with pytest.raises(UsageError, match="bert-bas"):
+        architecture.named("bert-bass-x")
+
+
+def test_config_json(tmp_path):
+    config = {
+        "model_type": "llama",
+        "num_hidden_layers": 30,
+        "hidden_size": 576,
+        "num_attention_heads": 9,
+        "num_key_value_heads": 3,
+        "intermediate_size": 1536,
+        "vocab_size": 49152,
+        "tie_word_embeddings": True,
+        "rope_theta": 10000,
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert counts.parameters(architecture.load(str(tmp_path))).total == pytest.approx(134.5e6, rel=0.001)
+    (tmp_path / "config.json").write_text("[]")
+    with pytest.raises(DataError):
+        architecture.load(str(tmp_path))
+
+
+def test_cache_and_flops_by_hand():
+    llama = architecture.named("llama-2-7b")
+    assert counts.kv_cache_bytes(llama, 1) == 2 * 32 * 4096 * 2
+    assert counts.kv_cache_bytes(architecture.named("llama-3-8b"), 1) == 2 * 32 * 1024 * 2  # 8 of 32 heads
+    mixtral = counts.parameters(architecture.named("mixtral-8x7b"))
+    assert mixtral.active + mixtral.embedding + mixtral.head == pytest.approx(12.9e9, rel=0.02)
+    bert = architecture.named("bert-base-12l-768d")
+    assert counts.linear_flops(bert, 1, 1) == 2 * 12 * 12 * 768 * 768
+    assert counts.backward_flops(bert, 1, 8) == pytest.approx(2 * counts.forward_flops(bert, 1, 8))
+
+
+def test_packed_requests_are_the_profiler_s_formula():
+    model = architecture.named("minilm-l6-h384")
+    shape = packed.Shape(6, 384, 1536, 12, 12, 32, False, False)
+    assert counts.request_flops(model, "shared", 160, 50, 12) == packed.shared_flops(shape, 160, 50, 12)
+    assert counts.request_flops(model, "full", 160, 50, 12) == packed.full_flops(shape, 160, 50, 12)
+    with pytest.raises(UsageError, match="per_item"):
+        counts.request_flops(model, "other", 160, 50, 12)
+
+
+def test_devices():
+    assert devices.named("nvidia A100").name == "A100-SXM-80GB"
+    assert devices.named("Xeon-8480+:14").fp32_tflops == pytest.approx(devices.named("Xeon-8480+").fp32_tflops / 4)
+    with pytest.raises(UsageError, match="near names"):
+        devices.named("A1000000")
+    with pytest.raises(UnsupportedError, match="bf16"):
+        devices.named("T4").peak("bf16")
+
+
+def test_an_own_device_is_remembered(tmp_path):
+    from dataclasses import replace
+
+    devices.add_own(tmp_path, replace(devices.named("L4"), name="my card", bandwidth_gb_s=123.0))
+    assert devices.catalogue(tmp_path)["my card"].bandwidth_gb_s == 123.0
+    assert "L4" in devices.catalogue(tmp_path)
