@@ -153,8 +153,6 @@ Key = tuple[str, str, str, str]
 
 def fit_family(family: str, data: Sequence[Example], *, devices: bool = True) -> dict[Key, float]:
     """Coefficients of one family by least squares of log totals, soft L1 loss, effects with Gaussian priors."""
-    from scipy.optimize import least_squares
-
     factors, centres = FACTORS[family], CENTRES[family]
     keys: dict[Key, int] = {}
     for term in centres:
@@ -195,31 +193,56 @@ def fit_family(family: str, data: Sequence[Example], *, devices: bool = True) ->
     target = np.log([one.total for one in data]) if n else np.zeros(0)
     weight = np.array([one.weight for one in data]) / NOISE
 
-    def shares(theta: np.ndarray) -> np.ndarray:
-        return np.stack([np.exp(design[j] @ theta) * amounts[:, j] for j in range(len(names))], axis=1)
+    theta = _solve(design, amounts, whole, target, weight, centre, spread)
+    return {key: float(theta[position]) for key, position in keys.items()}
 
-    def residual(theta: np.ndarray) -> np.ndarray:
-        total = np.log(np.maximum(shares(theta).sum(1), 1e-12)) + whole @ theta
-        r = (total - target) * weight
-        soft = np.sign(r) * np.sqrt(2.0 * (np.sqrt(1.0 + r * r) - 1.0))
-        return np.concatenate([soft, (theta - centre) / spread])
 
-    def jacobian(theta: np.ndarray) -> np.ndarray:
-        part = shares(theta)
-        sum_ = np.maximum(part.sum(1), 1e-12)
-        total = np.log(sum_) + whole @ theta
-        r = (total - target) * weight
-        part = part / sum_[:, None]
-        slope = whole.copy()
-        for j in range(len(names)):
-            slope += part[:, j, None] * design[j]
+def _solve(
+    design: np.ndarray,  # (terms, rows, coefficients)
+    amounts: np.ndarray,  # (rows, terms)
+    whole: np.ndarray,  # (rows, coefficients)
+    target: np.ndarray,
+    weight: np.ndarray,
+    centre: np.ndarray,
+    spread: np.ndarray,
+    steps: int = 60,
+) -> np.ndarray:
+    """Levenberg-Marquardt on 2·(√(1 + r²) − 1) plus the priors; the same optimum as scipy's soft_l1."""
+    names = range(len(design))
+
+    def state(theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
+        part = np.stack([np.exp(design[j] @ theta) * amounts[:, j] for j in names], axis=1)
+        sums = np.maximum(part.sum(1), 1e-12)
+        r = (np.log(sums) + whole @ theta - target) * weight
         root = np.sqrt(1.0 + r * r)
-        soft = np.sqrt(np.maximum(2.0 * (root - 1.0), 1e-18))
-        factor = np.where(np.abs(r) < 1e-4, 1.0, np.abs(r) / root / soft)
-        return np.concatenate([slope * (weight * factor)[:, None], np.diag(1.0 / spread)])
+        prior = (theta - centre) / spread
+        return float(2.0 * (root - 1.0).sum() + prior @ prior), part / sums[:, None], r, root
 
-    solved = least_squares(residual, centre, jac=jacobian, method="trf", max_nfev=60, xtol=1e-4, ftol=1e-5)
-    return {key: float(solved.x[position]) for key, position in keys.items()}
+    theta = centre.copy()
+    cost, part, r, root = state(theta)
+    damping = 1e-2
+    for _ in range(steps):
+        slope = whole.astype(np.float32)
+        for j in names:
+            slope += part[:, j, None].astype(np.float32) * design[j]
+        scaled = slope * (weight / np.sqrt(root)).astype(np.float32)[:, None]
+        normal = (scaled.T @ scaled).astype(float) + np.diag(1.0 / spread**2)
+        gradient = slope.T.astype(float) @ (weight * r / root) + (theta - centre) / spread**2
+        improved = False
+        for _ in range(6):
+            move = np.linalg.solve(normal + damping * np.diag(np.diag(normal)), -gradient)
+            found = state(theta + np.clip(move, -1.0, 1.0))
+            if found[0] < cost:
+                theta = theta + np.clip(move, -1.0, 1.0)
+                gained = cost - found[0]
+                cost, part, r, root = found
+                damping = max(damping / 5, 1e-6)
+                improved = gained > 1e-4 * cost
+                break
+            damping *= 6
+        if not improved:
+            break
+    return theta
 
 
 def fit(data: Sequence[Example], families: Iterable[str] = tuple(FACTORS), *, devices: bool = True) -> Coefficients:
