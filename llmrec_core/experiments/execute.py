@@ -28,7 +28,7 @@ from llmrec_core.recommenders.registry import build
 from llmrec_core.settings import Settings
 from llmrec_core.types import Measurement
 
-BEFORE_USERS = 100
+BEFORE_USERS = 50
 """Users on whom the untrained self is measured, a fixed part of the study's sample."""
 SHOWN_USERS, EXPLAINED_USERS = 16, 3
 LISTED = 10
