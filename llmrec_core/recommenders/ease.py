@@ -32,12 +32,17 @@ class Ease:
     Args:
         l2: λ, the ridge.
         history_items: most recent items that count when scoring; 0 = all, as in the paper.
-        decay: weight of an item against the next more recent one; 1 is the paper's EASE.
+        decay: weight of an item against the next more recent one; 1 is the paper's EASE. None: 0.9, or 1 where the
+            data set has no order.
         popularity: weight of log popularity, which only breaks ties and fills in for empty histories.
     """
 
-    def __init__(self, l2: float = 500.0, history_items: int = 0, decay: float = 0.9, popularity: float = 1e-6) -> None:
-        self.l2, self.history_items, self.decay, self.popularity = l2, int(history_items), decay, popularity
+    def __init__(
+        self, l2: float = 500.0, history_items: int = 0, decay: float | None = None, popularity: float = 1e-6
+    ) -> None:
+        self.l2, self.history_items, self.popularity = l2, int(history_items), popularity
+        self._asked = decay
+        self.decay = 0.9 if decay is None else decay
         self.weights = np.zeros((0, 0), np.float32)
         self.counts = np.zeros(0, np.int64)
 
@@ -50,6 +55,8 @@ class Ease:
                 f"{MAX_ITEMS} items: use item-knn or sasrec, or import with a k-core filter"
             )
         self.counts = split.item_counts
+        if self._asked is None and split.dataset.order == "none":
+            self.decay = 1.0
         users = np.repeat(np.arange(len(split.train)), [len(sequence) for sequence in split.train])
         flat = np.concatenate(split.train)
         seen = sparse.csr_array((np.ones(len(flat), np.float32), (users, flat)), shape=(len(split.train), items))

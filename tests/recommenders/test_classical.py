@@ -1,5 +1,7 @@
 """One contract for all classical families: right on data whose answer is known, and equal however they are called."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -123,6 +125,15 @@ def test_a_wide_window_equals_any_distance(checkerboard, tmp_path):
     wide = fitted("item-knn", checkerboard, tmp_path, window=50, backward=1.0)
     anywhere = fitted("item-knn", checkerboard, tmp_path, window=0)
     assert np.allclose(wide.similarity.toarray(), anywhere.similarity.toarray(), atol=1e-6)
+
+
+def test_without_an_order_the_sequence_is_not_read(checkerboard, tmp_path):
+    unordered = replace(checkerboard, dataset=replace(checkerboard.dataset, order="none"))
+    knn = fitted("item-knn", unordered, tmp_path)
+    assert (knn.window, knn.decay, knn.power) == (0, 1.0, 0.5)
+    assert fitted("item-knn", unordered, tmp_path, window=3).window == 3
+    assert fitted("ease", unordered, tmp_path).decay == 1.0
+    assert fitted("item-knn", checkerboard, tmp_path).window == 10
 
 
 def test_ease_equals_its_formula(checkerboard, tmp_path):
