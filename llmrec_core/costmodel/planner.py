@@ -150,10 +150,12 @@ def plan_device(
         ]
     except UnsupportedError as error:
         return refused(str(error))
-    sizes = []
-    for end in range(3):  # predicted, low, high
-        first, last = found[0][end], max(found[1][end], found[0][end])
-        sizes.append(_devices(first, last, traffic))
+    one, full = found[0][0], max(found[1][0], found[0][0])
+    middle = _devices(one, full, traffic)
+    sizes = [middle]
+    for end in (1, 2):  # the ends of the interval need devices in proportion to their service time
+        scaled = math.ceil(max(middle[0] - traffic.spare, 1) * found[1][end] / full) + traffic.spare
+        sizes.append((scaled, middle[1] if found[0][end] <= traffic.p95_s else None))
     count, state = sizes[0]
     if state is None:
         return refused(

@@ -85,7 +85,7 @@ def _single(rate: float, devices: int, seconds: float, scatter: float) -> Waitin
 def _batched(rate: float, devices: int, service: Callable[[float], float], most: int, scatter: float) -> Waiting:
     """Simulate the embedded chain on random numbers of a fixed seed: short, exact in its law, no clock events kept.
 
-    A closed form for bulk service with a general rule is poor at middling loads, so waits are read from 6,000 requests.
+    A closed form for bulk service with a general rule is poor at middling loads, so waits are read from 4,000 requests.
     """
     import heapq
     import random
@@ -93,7 +93,7 @@ def _batched(rate: float, devices: int, service: Callable[[float], float], most:
     chooser = random.Random(20260101)
     arrivals: list[float] = []
     now = 0.0
-    n = 8000
+    n = 4000
     for _ in range(n):
         now += chooser.expovariate(rate)
         arrivals.append(now)
