@@ -22,7 +22,7 @@ from llmrec_core.profiling import device as devices
 from llmrec_core.profiling.allocator import keep_freed_memory
 from llmrec_core.profiling.economics import Economics, economics_of
 from llmrec_core.profiling.measure import CostMeter, counted_flops
-from llmrec_core.profiling.peaks import measure_peaks
+from llmrec_core.profiling.peaks import best_of, measure_peaks
 from llmrec_core.recommenders.base import Recommender
 from llmrec_core.recommenders.registry import build
 from llmrec_core.settings import Settings
@@ -75,6 +75,7 @@ def execute(spec: RunSpec, dataset: Dataset, context: RunContext, settings: Sett
     _showcase(recommender, dataset, cases, candidates, spec, context)
     with context.timing_window():
         meter.run(2)
+    peaks = best_of(peaks, measure_peaks())  # a peak measured beside another program is not one
     context.measure(*meter.measurements(peaks, economics, counted_flops(recommender, meter.histories, candidates)))
     for samples in meter.samples():
         context.keep(samples)

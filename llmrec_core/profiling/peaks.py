@@ -17,6 +17,13 @@ class Peaks:
     bandwidth_bytes_per_s: float
 
 
+def best_of(a: Peaks, b: Peaks) -> Peaks:
+    """The higher of two measurements, each."""
+    return Peaks(
+        max(a.gemm_flops_per_s, b.gemm_flops_per_s), max(a.bandwidth_bytes_per_s, b.bandwidth_bytes_per_s)
+    )
+
+
 def measure_peaks(device: str = "cpu", budget_s: float = 1.0) -> Peaks:
     """Both peaks on `device` in about `budget_s` seconds. A copied byte counts twice: read and written."""
     import torch
