@@ -363,14 +363,43 @@ def profile(
     batch: Annotated[int, typer.Option(help="Requests at a time.")] = 1,
     candidates: Annotated[int, typer.Option(help="Candidates per request.")] = 100,
     history: Annotated[int, typer.Option(help="History items.")] = 10,
+    grid: Annotated[
+        bool, typer.Option("--grid", help="Per layer, roofline, and every size of the lists below.")
+    ] = False,
+    batches: Annotated[str, typer.Option(help="Grid: requests at a time.")] = "1,8",
+    history_tokens: Annotated[str, typer.Option(help="Grid: history lengths.")] = "50,200",
+    candidate_counts: Annotated[str, typer.Option(help="Grid: candidates per request.")] = "10,100,500",
+    candidate_tokens: Annotated[int, typer.Option(help="Grid: tokens of a candidate.")] = 12,
+    runtime: Annotated[str, typer.Option(help="Grid: eager, compile or onnx.")] = "eager",
+    depth: Annotated[int, typer.Option(help="Grid: layers kept, 0 for all.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """FLOPs, memory, latency and energy of one request."""
+    """FLOPs, memory, latency and energy of one request; with --grid, where the time goes over many sizes."""
     if bool(run) == bool(model):
         raise UsageError("give exactly one of --run ID or --model NAME")
+    if grid:
+        lists = {"batches": batches, "history_tokens": history_tokens, "candidates": candidate_counts}
+        sizes = {name: _integers(name, text) for name, text in lists.items()}
+        more = {"candidate_tokens": candidate_tokens, "runtime": runtime, "depth": depth, "grid": True}
+        _show_profile(
+            _answer("profile", {"model": model, "precision": precision, "device": device} | sizes | more), as_json
+        )
+        return
     subject = {"run": find_run(_open()[1], run).id} if run else {"model": model}
     options = {"precision": precision, "device": device, "batch": batch, "candidates": candidates, "history": history}
-    body = _answer("profile", subject | options)
+    _show_profile(_answer("profile", subject | options), as_json)
+
+
+def _integers(name: str, text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise UsageError(
+            f"--{name.replace('_', '-')} is {text!r}; expected whole numbers with commas, e.g. 10,100"
+        ) from error
+
+
+def _show_profile(body: dict[str, Any], as_json: bool) -> None:
     if as_json:
         _print_json(body)
         return
@@ -378,8 +407,7 @@ def profile(
     from llmrec_core.types import Measurement
 
     rows = [
-        Measurement(**{k: v for k, v in row.items() if k in Measurement.__dataclass_fields__})
-        for row in body["measurements"]
+        Measurement(**{k: v for k, v in row.items() if k in Measurement.__dataclass_fields__}) for row in body["rows"]
     ]
     _print_table(
         "profile", ("name", "value", "protocol"), [(row.name, formats.figure(row), row.protocol) for row in rows]

@@ -19,11 +19,9 @@ from llmrec_core.profiling.allocator import keep_freed_memory
 from llmrec_core.recommenders.base import Recommender
 from llmrec_core.recommenders.registry import build, family_class
 from llmrec_core.settings import Settings
-from llmrec_core.types import Columns
+from llmrec_core.types import Columns, Measurement
 
 KEPT_MODELS = 3
-ASKED_PLAYERS = 8
-"""History items that an explanation varies, at most: 256 coalitions, exact."""
 
 
 @dataclass
@@ -150,31 +148,24 @@ def titled(dataset: Dataset, item: int) -> dict[str, Any]:
 
 
 def explain(payload: Mapping[str, Any], settings: Settings, cache: dict[Any, Any]) -> dict[str, Any]:
-    """Why `item` for this user: `{run, user | history_titles, item, against?}`, values in units of the score."""
-    from llmrec_core.explain.game import explain_item
+    """Why `item` for this user, or with `scope` "model" what moves it over many: `explain/answer.py` says what may be asked."""
+    from llmrec_core.explain.answer import explain_answer
 
     loaded = load_run(str(payload["run"]), settings, cache)
-    dataset = loaded.dataset
-    item = dataset.item_code(str(payload["item"]))
-    history = history_of(dataset, payload)
-    history = history[history != item]  # a withheld item of the past may be asked about: it is then not its own reason
-    players = min(ASKED_PLAYERS, loaded.spec.recommender.history_items)
-    found = explain_item(loaded.reader.score, history, item, players=players)
-    return titled(dataset, item) | {
-        "base": found.base,
-        "prediction": found.prediction,
-        "players": [
-            titled(dataset, player) | {"value": float(value)}
-            for player, value in zip(found.players, found.values, strict=True)
-        ],
-        "seconds": found.seconds,
-        "forwards": found.forwards,
-        "additivity_gap": found.additivity_gap,
-    }
+    asked = dict(payload)
+    if asked.get("history_titles"):
+        asked["history"] = history_of(loaded.dataset, {"history_titles": asked["history_titles"]}).tolist()
+    return {"run": payload["run"]} | explain_answer(loaded.recommender, loaded.dataset, loaded.spec, asked)
 
 
 def profile(payload: Mapping[str, Any], settings: Settings, cache: dict[Any, Any]) -> dict[str, Any]:
-    """Cost of a run's model, or of a backbone with an untrained head ("cost only"), at the asked size."""
+    """Cost of a run's model, or of a backbone with an untrained head ("cost only"), at the asked size.
+
+    With `grid`, or for a `config.json` alone, the profiler's document instead: sizes in tokens, layers, roofline.
+    """
+    named = str(payload.get("model") or "")
+    if payload.get("grid") or named.endswith(".json"):
+        return _profile_grid(named, payload, settings)
     from llmrec_core.profiling import device
     from llmrec_core.profiling.economics import economics_of
     from llmrec_core.profiling.measure import CostMeter, counted_flops
@@ -214,6 +205,43 @@ def profile(payload: Mapping[str, Any], settings: Settings, cache: dict[Any, Any
         },
         "command": f"python -m llmrec_core profile {'--run' if payload.get('run') else '--model'} {payload.get('run') or payload.get('model')}",
     }
+
+
+def _profile_grid(model: str, payload: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    from llmrec_core.profiling.profiler import profile_model
+
+    if not model:
+        raise UsageError(
+            "a grid is measured of a backbone: give model, a Hugging Face id, a folder or a config.json, not a run"
+        )
+    listed = {
+        name: tuple(int(value) for value in payload[name])
+        for name in ("batches", "history_tokens", "candidates")
+        if isinstance(payload.get(name), (list, tuple)) and payload[name]
+    }
+    single = {name: int(payload[name]) for name in ("candidate_tokens", "depth", "repeats") if payload.get(name)}
+    found = profile_model(
+        model, settings, precision=str(payload.get("precision") or "fp32"), runtime=str(payload.get("runtime") or "eager"),
+        device_name=str(payload.get("device") or "auto"), **listed, **single,
+    )  # fmt: skip
+    rows = [
+        Measurement(name, row[key], unit, n=len(row["samples_s"]), protocol=_cell(row))
+        for row in found["grid"]
+        for name, key, unit in (
+            ("latency_p50_s", "p50_s", "s"),
+            ("latency_p95_s", "p95_s", "s"),
+            ("flops_per_request", "flops", "FLOP"),
+            ("mfu", "mfu", "1"),
+        )
+    ]
+    return found | {
+        "name": f"{model}: {'cost only, random weights' if found['cost_only'] else 'cost only'}",
+        "rows": [dataclasses.asdict(row) for row in rows],
+    }
+
+
+def _cell(row: Mapping[str, Any]) -> str:
+    return f"request/{row['candidates']}/batch-{row['batch']}/history-{row['history_tokens']}-tokens"
 
 
 def _untrained(

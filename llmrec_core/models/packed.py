@@ -77,9 +77,11 @@ class Places:
         return heads[0].unflatten(1, (self.rows, self.width)).transpose(0, 1)
 
 
-def read_history(stack: Stack, tokens: Tensor, mask: Tensor, *, checkpointing: bool = False) -> History:
-    """Keys and values of histories (G, S), right-padded (see `compact`)."""
-    places = Places.of(mask)
+def read_history(
+    stack: Stack, tokens: Tensor, mask: Tensor, *, checkpointing: bool = False, ragged: bool = True
+) -> History:
+    """Keys and values of histories (G, S), right-padded (see `compact`); with `ragged` False nothing may be padded."""
+    places = Places.of(mask) if ragged else Places(*mask.shape, None)
     positions = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
     x, rotary = stack.embed(places.pick(tokens), places.pick(positions), segment=0)
     padded = None if places.index is None else mask
@@ -115,28 +117,33 @@ def read_candidates(
     *,
     read_at: Tensor | None = None,
     checkpointing: bool = False,
+    ragged: bool = True,
+    depth: int = 0,
 ) -> Tensor:
     """Final hidden states of candidates that follow their history.
 
     Args:
         tokens, mask: (G, N, T), right-padded; mask True at real tokens.
         read_at: (G, N) index of the only token whose state is wanted; the last layer then computes that row alone.
+        ragged: leave padding out of linears. An exported graph cannot: its steps must not depend on values.
+        depth: read by the first so many layers only (0 = all).
 
     Returns:
         (G, N, E) when `read_at` is given, else (G, N, T, E) with zeros at padding.
     """
     groups, count, width = tokens.shape
     device = tokens.device
-    places = Places.of(mask.flatten(1))
+    places = Places.of(mask.flatten(1)) if ragged else Places(groups, count * width, None)
     positions = (history.lengths[:, None, None] + torch.arange(width, device=device)).expand_as(tokens)
     x, rotary = stack.embed(places.pick(tokens.flatten(1)), places.pick(positions.flatten(1)), segment=1)
     own = mask[:, :, None, :]  # (G, N, 1, T): which own tokens may be looked at
     if stack.causal:
         own = own & torch.ones(width, width, dtype=torch.bool, device=device).tril()
-    elif places.index is None:
+    elif ragged and places.index is None:
         own = None
-    for number, block in enumerate(stack.blocks):
-        last = read_at is not None and number == len(stack.blocks) - 1
+    blocks = stack.blocks[:depth] if depth else stack.blocks
+    for number, block in enumerate(blocks):
+        last = read_at is not None and number == len(blocks) - 1
         x = _run(
             _candidate_layer, checkpointing, block, stack, x, rotary, history.keys[number], history.values[number],
             history.mask, own, count, places, read_at if last else None,

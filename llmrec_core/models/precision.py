@@ -10,12 +10,15 @@ from torch import nn
 
 from llmrec_core.errors import UnsupportedError
 from llmrec_core.models.scorer_model import ScorerModel
+from llmrec_core.models.weight_only import Int4Linear, Int8Linear, swap_linears
 
 
 def apply_precision(model: ScorerModel, precision: str) -> None:
     """Hold the backbone's weights in `precision`, in place. The head stays as it is.
 
     `int8-dynamic`: weights int8 per output channel, activations int8 per call (CPU kernels of torch.ao).
+    `int8`, `int4`: weights alone, multiplied as fp32 (weight_only.py): less memory, no less time.
+    `tf32`: fp32 weights, products rounded to 10 bits by the GPU's tensor cores.
 
     Raises:
         UnsupportedError: when this device or architecture has no such kernels.
@@ -60,4 +63,26 @@ def _lower(dtype: torch.dtype) -> Callable[[ScorerModel], None]:
     return apply
 
 
-APPLY: dict[str, Callable[[ScorerModel], None]] = {"int8-dynamic": _int8_dynamic, "bf16": _lower(torch.bfloat16), "fp16": _lower(torch.float16)}
+def _weight_only(kind: type[Int8Linear] | type[Int4Linear]) -> Callable[[ScorerModel], None]:
+    def apply(model: ScorerModel) -> None:
+        swap_linears(model.language_model, kind)
+
+    return apply
+
+
+def _tf32(model: ScorerModel) -> None:
+    if model.device.type != "cuda":
+        raise UnsupportedError(
+            "precision 'tf32' is a mode of NVIDIA GPUs (Ampere or newer); on a CPU choose fp32 or int8-dynamic"
+        )
+    torch.set_float32_matmul_precision("high")
+
+
+APPLY: dict[str, Callable[[ScorerModel], None]] = {
+    "tf32": _tf32,
+    "bf16": _lower(torch.bfloat16),
+    "fp16": _lower(torch.float16),
+    "int8": _weight_only(Int8Linear),
+    "int8-dynamic": _int8_dynamic,
+    "int4": _weight_only(Int4Linear),
+}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,6 +14,9 @@ from llmrec_core.models.backbones import Backbone
 from llmrec_core.models.heads import build_head
 from llmrec_core.models.packed import History, read_candidates, read_history, read_whole
 from llmrec_core.models.prompts import PromptLayout, pad
+
+if TYPE_CHECKING:
+    from llmrec_core.models.onnx_engine import OnnxEngine
 
 
 class ScorerModel(nn.Module):
@@ -29,6 +33,8 @@ class ScorerModel(nn.Module):
         self.head_kind = head
         self.head = build_head(head, backbone.stack, backbone.tokenizer)
         self.checkpointing = False
+        self.engine: OnnxEngine | None = None
+        """ONNX Runtime in place of torch for scoring in mode `shared` (see `runtimes.apply_runtime`)."""
 
     @property
     def device(self) -> torch.device:
@@ -49,19 +55,32 @@ class ScorerModel(nn.Module):
     def read_history(self, histories: Sequence[Sequence[int]]) -> History:
         """Keys and values of histories given as token ids."""
         tokens, mask = self.tensors(histories)
+        if self.engine is not None and len(histories) == 1:
+            return self.engine.read_history(tokens)
         return read_history(self.backbone.stack, tokens, mask, checkpointing=self.checkpointing)
 
     def score_candidates(self, history: History, tokens: Tensor, mask: Tensor) -> Tensor:
         """Scores (G, N) of candidates (G, N, T) after their histories."""
-        stack = self.backbone.stack
+        if self.engine is not None and len(tokens) == 1:
+            return self.engine.score(history, tokens, mask)
         if self.head.all_tokens:
+            stack = self.backbone.stack
             return self.head(read_candidates(stack, history, tokens, mask, checkpointing=self.checkpointing), mask)
-        read_at = (
-            mask.sum(-1) - 1 if stack.causal else torch.zeros(tokens.shape[:2], dtype=torch.long, device=tokens.device)
+        return self.head(self.states_at(history, tokens, mask))
+
+    def states_at(self, history: History, tokens: Tensor, mask: Tensor, *, depth: int = 0) -> Tensor:
+        """States (G, N, E) where a head reads: a decoder's last token, an encoder's first; after `depth` layers (0 = all)."""
+        stack = self.backbone.stack
+        read_at = mask.sum(-1) - 1 if stack.causal else torch.zeros_like(tokens[..., 0])
+        return read_candidates(
+            stack, history, tokens, mask, read_at=read_at, checkpointing=self.checkpointing, depth=depth
         )
-        return self.head(
-            read_candidates(stack, history, tokens, mask, read_at=read_at, checkpointing=self.checkpointing)
-        )
+
+    def item_states(self, history: History, items: np.ndarray, *, depth: int = 0) -> Tensor:
+        """As `states_at`, of item codes (G, N)."""
+        groups, count = items.shape
+        tokens, mask = self._on_device(*self.layout.candidate_grid(items.ravel()))
+        return self.states_at(history, tokens.view(groups, count, -1), mask.view(groups, count, -1), depth=depth)
 
     def score_items(self, history: History, items: np.ndarray) -> Tensor:
         """Scores (G, N) of item codes (G, N)."""

@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from llmrec_core.data.candidates import candidate_sets, sample_cases
 from llmrec_core.data.text import item_texts
-from llmrec_core.errors import CheckpointError
+from llmrec_core.errors import CheckpointError, UsageError
 from llmrec_core.experiments.spec import RunSpec, run_from_dict
 from llmrec_core.models.backbones import load_backbone, set_dropout
 from llmrec_core.models.devices import pick_device
 from llmrec_core.models.precision import apply_precision
 from llmrec_core.models.prompts import PromptLayout
+from llmrec_core.models.runtimes import apply_runtime
 from llmrec_core.models.scorer_model import ScorerModel, merge_lora, set_trainable
 from llmrec_core.profiling import counts
+from llmrec_core.profiling.probe import require
+from llmrec_core.scoring.early_exit import EarlyExit, calibrate
 from llmrec_core.scoring.scorer import Scorer
 from llmrec_core.training.checkpoints import read_folder, write_folder
 from llmrec_core.training.loop import train
@@ -35,6 +39,8 @@ if TYPE_CHECKING:
 
 SEEDED_HEAD = 7
 """Added to the run's seed for the head's first weights."""
+EXIT_USERS, EXIT_KEEP = 60, 0.99
+"""Validation users that calibrate an early exit, and the share of them whose top k it must not change."""
 FEW = 4
 """Up to so many candidates a history, several histories share a pass."""
 
@@ -62,15 +68,21 @@ class LanguageModelRecommender:
         self.loaded = False
         """True once trained weights came from a folder: fitting again would change another run's model."""
         self.scorer = Scorer(self.model)
+        self.speed_note = ""
+        """What the probe of this precision and runtime said on this device."""
 
     @property
     def trained(self) -> bool:
         return self.spec.recommender.adaptation != "none"
 
     def fit(self, split: Split, context: RunContext) -> None:
+        if self.trained and not self.loaded:
+            self._train(split, context)
+        if self.spec.recommender.options:
+            self._calibrate_exit(split, context)
+
+    def _train(self, split: Split, context: RunContext) -> None:
         chosen, training = self.spec.recommender, self.spec.training
-        if not self.trained or self.loaded:
-            return
         self._adapt()
         set_dropout(self.model.backbone.stack, training.dropout)
         self.model.checkpointing = training.activation_checkpointing
@@ -97,6 +109,28 @@ class LanguageModelRecommender:
         self.model.checkpointing = False
         self.scorer.weights_changed()
 
+    def _calibrate_exit(self, split: Split, context: RunContext) -> None:
+        """Options `exit_layer` and `exit_keep`: stop reading hopeless candidates early, calibrated on validation users."""
+        options = self.spec.recommender.options
+        if not set(options) <= {"exit_layer", "exit_keep"} or "exit_layer" not in options:
+            raise UsageError(
+                f"recommender.options has {', '.join(map(repr, options))}; a language model knows 'exit_layer' (needed) and 'exit_keep'"
+            )
+        protocol = self.spec.protocol
+        cases = sample_cases(split.valid, EXIT_USERS, protocol.seed + 2)
+        offered = candidate_sets(split, cases, "100-uniform", protocol.seed + 2)
+        self.scorer.exit = calibrate(
+            self.scorer,
+            [[int(i) for i in case.history] for case in cases],
+            offered,
+            depth=int(options["exit_layer"]),
+            k=protocol.k,
+            keep=float(options.get("exit_keep", EXIT_KEEP)),
+        )
+        context.log(
+            f"early exit after layer {self.scorer.exit.depth}: {self.scorer.exit.survivors:.0%} of the candidates read on"
+        )
+
     def _adapt(self) -> None:
         chosen = self.spec.recommender
         set_trainable(
@@ -121,10 +155,18 @@ class LanguageModelRecommender:
         return scores
 
     def ready(self, precision: str = "fp32") -> None:
-        """Make the model fit for serving: adapters merged, weights in `precision`."""
+        """Make the model fit for serving: adapters merged, weights in `precision`, the spec's runtime.
+
+        Raises:
+            UnsupportedError: when this device has no such precision or runtime, with what was found or measured.
+        """
         if self.spec.recommender.adaptation == "lora":
             merge_lora(self.model)
+        runtime = self.spec.runtime
+        if (precision, runtime) != ("fp32", "eager"):
+            self.speed_note = require(precision, runtime, self.settings, self.model.device.type).reason
         apply_precision(self.model, precision)
+        apply_runtime(self.model, runtime, precision)
         self.scorer.weights_changed()
 
     def save(self, folder: Path) -> None:
@@ -134,13 +176,15 @@ class LanguageModelRecommender:
         """
         weights = {name: p for name, p in self.model.named_parameters() if p.requires_grad} if self.trained else {}
         state = {"spec": self.spec.to_dict(), "dataset": self.dataset.name, "content_hash": self.dataset.content_hash}
+        if self.scorer.exit is not None:
+            state["exit"] = self.scorer.exit.to_dict()
         write_folder(folder, {"weights": weights} if weights else {}, state)
 
     @classmethod
     def load(
-        cls, folder: Path, dataset: Dataset, settings: Settings | None = None, *, precision: str = ""
+        cls, folder: Path, dataset: Dataset, settings: Settings | None = None, *, variant: RunSpec | None = None
     ) -> LanguageModelRecommender:
-        """The recommender saved in `folder`, to be made `ready` in its own precision or the one given.
+        """The recommender saved in `folder`, to be made `ready`; with `variant`, in that spec's precision, runtime and options.
 
         Raises:
             CheckpointError: when the folder is damaged or was trained on another catalogue.
@@ -154,9 +198,18 @@ class LanguageModelRecommender:
                 f"{dataset.content_hash[:12]}; load it with its own data version"
             )
         spec = run_from_dict(state["spec"])
-        spec = dataclasses.replace(spec, precision=precision or spec.precision)
+        if variant is not None:
+            spec = dataclasses.replace(
+                spec,
+                precision=variant.precision,
+                runtime=variant.runtime,
+                protocol=variant.protocol,
+                recommender=dataclasses.replace(spec.recommender, options=variant.recommender.options),
+            )
         made = cls(spec, dataset, settings or load_settings())
         made.loaded = True
+        if "exit" in state and variant is None:
+            made.scorer.exit = EarlyExit.from_dict(state["exit"])
         if made.trained:
             made._adapt()
             named = dict(made.model.named_parameters())
@@ -185,14 +238,26 @@ class LanguageModelRecommender:
         if self.model.history_attention == "full":
             flops = counts.full_flops(shape, history_tokens, candidates, candidate_tokens)
         else:
-            one_row = not self.model.head.all_tokens
-            flops = counts.shared_flops(shape, history_tokens, candidates, candidate_tokens, one_row=one_row)
+            one_row, reading = not self.model.head.all_tokens, float(candidates)
+            flops = counts.history_flops(shape, history_tokens)
+            if self.scorer.exit is not None:
+                first = dataclasses.replace(shape, layers=self.scorer.exit.depth)
+                flops += counts.candidates_flops(first, history_tokens, candidates, candidate_tokens)
+                reading *= self.scorer.exit.survivors
+            flops += counts.candidates_flops(shape, history_tokens, reading, candidate_tokens, one_row=one_row)
         notes: dict[str, Any] = {
             "backbone": self.model.backbone.provenance,
             "layers": len(stack.blocks),
             "history_tokens": round(history_tokens, 1),
             "candidate_tokens": round(candidate_tokens, 1),
         }
+        if self.scorer.exit is not None:
+            notes["early_exit"] = {
+                "layer": self.scorer.exit.depth,
+                "candidates_that_read_on": self.scorer.exit.survivors,
+            }
+        if self.speed_note:
+            notes["speed"] = self.speed_note
         return Description(self.parameters, self.trainable, weight_bytes(self.model), flops, notes)
 
 

@@ -129,4 +129,4 @@ def _reader_of(spec: RunSpec, parent: Path, dataset: Dataset, settings: Settings
     from llmrec_core.recommenders.language_model import LanguageModelRecommender
 
     folder = parent / "reader" if (parent / "reader").is_dir() else parent
-    return LanguageModelRecommender.load(folder, dataset, settings, precision=spec.precision)
+    return LanguageModelRecommender.load(folder, dataset, settings, variant=spec)

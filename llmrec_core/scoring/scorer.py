@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from llmrec_core.models.packed import History
 from llmrec_core.models.scorer_model import ScorerModel
 
 if TYPE_CHECKING:
+    from llmrec_core.scoring.early_exit import EarlyExit
     from llmrec_core.settings import Settings
 
 CHUNK_TOKENS = 800
@@ -44,6 +45,8 @@ class Scorer:
         self._held = 0
         self._weights: tuple[tuple[int, int], ...] = ()
         self.prefix_hits = 0
+        self.exit: EarlyExit | None = None
+        """Skips the deeper layers for candidates that cannot enter the top k (early_exit.py)."""
 
     @classmethod
     def load(cls, path: Path | str, settings: Settings | None = None) -> Scorer:
@@ -90,11 +93,18 @@ class Scorer:
         if self.model.history_attention == "full":
             return self.score_prompts([layout.history(history)], candidates[None])[0]
         prefix = self.prefix(layout.history(history))
-        lengths = layout.candidate_lengths[candidates]
-        result = np.empty(len(candidates), dtype=np.float32)
-        for chunk in chunks(lengths, self.chunk_tokens):
-            result[chunk] = self.model.score_items(prefix, candidates[chunk][None])[0].float().cpu().numpy()
-        return checked(result)
+        if self.exit is not None and len(candidates) > self.exit.k:
+            return checked(self.exit.scores(self, prefix, candidates))
+        return checked(self.through(candidates, lambda items: self.model.score_items(prefix, items)))
+
+    def through(self, candidates: np.ndarray, read: Callable[[np.ndarray], torch.Tensor]) -> np.ndarray:
+        """What `read` says of items (1, n), for all candidates (N) in chunks: (N, …) float32."""
+        parts = chunks(self.model.layout.candidate_lengths[candidates], self.chunk_tokens)
+        found = [read(candidates[chunk][None])[0].float().cpu().numpy() for chunk in parts]
+        result = np.empty((len(candidates), *found[0].shape[1:]), dtype=np.float32)
+        for chunk, rows in zip(parts, found, strict=True):
+            result[chunk] = rows
+        return result
 
     @torch.inference_mode()
     def score_batch(self, prompts: Sequence[Sequence[int]], items: np.ndarray) -> np.ndarray:

@@ -1,0 +1,47 @@
+"""What executes a scorer: eager PyTorch, `torch.compile`, or ONNX Runtime."""
+
+from __future__ import annotations
+
+import shutil
+
+import torch
+
+from llmrec_core.errors import UnsupportedError
+from llmrec_core.models.scorer_model import ScorerModel
+
+
+def apply_runtime(model: ScorerModel, runtime: str, precision: str = "fp32") -> None:
+    """Have `model` score through `runtime`, in place, once its weights are final.
+
+    `compile` fuses what stands between two attentions (output product, norms, feed-forward); attention keeps its own
+    kernel. `onnx` exports the graphs, compares them with torch, and serves single histories in mode `shared`.
+
+    Raises:
+        UnsupportedError: when the runtime is missing, does not fit the precision, or gives other scores.
+    """
+    if runtime == "eager":
+        return
+    if runtime == "onnx":
+        if precision != "fp32":
+            raise UnsupportedError(
+                f"runtime 'onnx' serves fp32, not {precision!r}: that is applied by torch; use runtime 'eager'"
+            )
+        from llmrec_core.models.onnx_engine import OnnxEngine
+
+        model.engine = OnnxEngine(model)
+        return
+    require_compiler(model.device.type)
+    for block in model.backbone.stack.blocks:
+        block.close = torch.compile(block.close, dynamic=True)  # type: ignore[method-assign]
+
+
+def require_compiler(device: str) -> None:
+    """Refuse `torch.compile` where it cannot build its kernels.
+
+    Raises:
+        UnsupportedError: on a CPU without a C++ compiler.
+    """
+    if device == "cpu" and not (shutil.which("g++") or shutil.which("clang++")):
+        raise UnsupportedError(
+            "runtime 'compile' builds C++ kernels and finds neither g++ nor clang++; install one, or use eager"
+        )
