@@ -113,7 +113,8 @@ def test_one_run(command, tiny_data, tmp_path, ledger):
 
 
 LAUNCH = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # as __main__ does
 from types import SimpleNamespace
 import llmrec_core.data.dataset as dataset
 from llmrec_core import cli

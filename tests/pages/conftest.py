@@ -1,4 +1,4 @@
-"""Homes for page tests: empty, filled, hostile; and the app opened on one of their pages."""
+"""Homes for page tests: empty, fresh with the recorded sample, filled, hostile; and the app opened on one of their pages."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from llmrec_core.settings import Settings
+from pages.shared import records
 from tests import synthetic
 
 ROOT = Path(__file__).parents[2]
@@ -22,6 +23,7 @@ def _filled(tmp_path_factory: pytest.TempPathFactory, name: str, hostile: bool =
 def homes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {
         "empty": tmp_path_factory.mktemp("empty"),
+        "sample": tmp_path_factory.mktemp("sample"),
         "filled": _filled(tmp_path_factory, "filled"),
         "hostile": _filled(tmp_path_factory, "hostile", hostile=True),
     }
@@ -29,11 +31,14 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture
 def open_page(homes: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
-    """Opens a page of the app on one of the homes, with an address if given."""
+    """Opens a page of the app on one of the homes, with an address if given; no recorded sample unless asked for."""
 
-    def opened(page: str, home: str | Path = "filled", **address: str) -> AppTest:
+    def opened(page: str, home: str | Path = "filled", sample: Path | None = None, **address: str) -> AppTest:
         monkeypatch.setenv("LLMREC_HOME", str(homes.get(str(home), home)))
         monkeypatch.delenv("LLMREC_LEDGER", raising=False)
+        monkeypatch.setattr(records, "SAMPLE_FILE", sample or ROOT / "no sample")
+        if home == "empty":  # not even the recorded study that a fresh home shows
+            monkeypatch.setattr(records, "SAMPLE_FILE", ROOT / "assets" / "none.json")
         app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
         app.run()
         app.switch_page(str(ROOT / "pages" / page))

@@ -32,7 +32,7 @@ FRAME_KEYS = {"study", "price", "utilisation", "watts", "grid"}
 KEYED = ("selectbox", "number_input", "toggle", "multiselect", "text_input", "text_area", "select_slider")
 
 
-@pytest.mark.parametrize("home", ["filled", "empty", "hostile"])
+@pytest.mark.parametrize("home", ["filled", "empty", "sample", "hostile"])
 @pytest.mark.parametrize("page", PAGES)
 def test_every_page_opens_explains_itself_and_prefixes_its_keys(open_page, page, home):
     app = open_page(page, home)
@@ -271,17 +271,12 @@ def test_stopping_a_run_that_has_just_ended_is_a_sentence(open_page, tmp_path):
 # ── the recorded sample ──────────────────────────────────────────────────────────────────────────
 
 
-def test_a_recorded_sample_is_shown_and_badged_until_a_study_of_ones_own_has_finished(
-    open_page, tmp_path, monkeypatch, homes
-):
+def test_a_recorded_sample_is_shown_and_badged_until_a_study_of_ones_own_has_finished(open_page, tmp_path, homes):
     source = Ledger.open(Settings(homes["filled"], f"sqlite:///{homes['filled'] / 'ledger.db'}", 30.0))
     sample = tmp_path / "study.json"
     sample.write_text(json.dumps(source.export_study("default")), "utf-8")
-    from pages.shared import records
-
-    monkeypatch.setattr(records, "SAMPLE_FILE", sample)
     home = tmp_path / "home"
-    app = open_page("answer/decide.py", home)
+    app = open_page("answer/decide.py", home, sample)
     assert not app.exception
     assert "recorded on Test CPU, 2 cores" in unescaped(app)
     assert "not yours" in unescaped(app)
@@ -289,6 +284,14 @@ def test_a_recorded_sample_is_shown_and_badged_until_a_study_of_ones_own_has_fin
     synthetic.write_study(
         Settings(home, f"sqlite:///{home / 'ledger.db'}", 30.0), "own", rows=synthetic.ROWS[:3]
     ).close()
-    app = open_page("answer/decide.py", home)
+    app = open_page("answer/decide.py", home, sample)
     assert "not yours" not in unescaped(app)
     assert app.selectbox(key="study").options[0].startswith("Films")
+
+
+@pytest.mark.skipif(not (ROOT / "assets" / "sample" / "study.json").exists(), reason="this checkout ships no sample")
+@pytest.mark.parametrize("page", PAGES)
+def test_the_shipped_sample_fills_every_page(open_page, tmp_path, page):
+    app = open_page(page, tmp_path, ROOT / "assets" / "sample" / "study.json")
+    assert not app.exception, app.exception[0].message
+    assert app.selectbox(key="study").value.startswith("sample:")
