@@ -1,11 +1,11 @@
-"""Data: the data sets on this machine, read-only."""
+"""Data: the data sets on this machine: look, import, versions, delete."""
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
 from llmrec_core.experiments import formats
-from pages.shared import charts, frame, records, widgets
+from pages.shared import charts, frame, importing, records, widgets
 
 widgets.heading("Data", "What the recommenders learn from and are tested on: sizes, content hash, how it is split.")
 
@@ -16,8 +16,11 @@ if not names:
         "`python -m llmrec_core demo`; or fetch it now: `python -m llmrec_core data inspect ml-100k`."
     )
     widgets.link("build/train.py", "Queue a run, which fetches its data")
+    importing.form()
     st.stop()
 
+with st.expander("Import your own data", icon=":material/upload:"):
+    importing.form()
 study = frame.study()
 used = next((row.spec.data.name for row in records.rows(study)), names[0]) if study else names[0]
 name = st.selectbox(
@@ -68,3 +71,4 @@ shown = items[["item_id", "title", "genres", "year"]].assign(
     interactions=popular.reindex(items.index).fillna(0).astype(int)
 )
 widgets.table(shown.rename(columns=str.capitalize), "data_items_list", f"{name}-items.csv", height=300)
+importing.versions(name)

@@ -19,7 +19,8 @@ from llmrec_core.experiments import listing, views
 from llmrec_core.experiments.ledger import Ledger
 from llmrec_core.settings import Settings, load_settings
 
-SAMPLE_FILE = Path(__file__).parents[2] / "assets" / "sample" / "study.json"
+ROOT = Path(__file__).parents[2]
+SAMPLE_FILE = ROOT / "assets" / "sample" / "study.json"
 
 
 @dataclass(frozen=True)
@@ -147,8 +148,10 @@ def dataset(home: str, name: str, stamp: float) -> Any:
 
 def has_dataset(name: str) -> bool:
     """Whether the data set is on this machine already; pages never download."""
+    from llmrec_core.data import store
+
     here = settings()
-    return (here.assets / name).is_dir() or (here.datasets / name.partition("@")[0]).is_dir()
+    return (here.assets / name).is_dir() or store.folder_of(name.partition("@")[0], here).is_dir()
 
 
 def titles(name: str) -> list[str]:
@@ -160,6 +163,7 @@ def titles(name: str) -> list[str]:
 
 def dataset_names() -> list[str]:
     """Data sets on this machine, the built-in one first."""
-    here = settings()
-    own = sorted(path.name for path in here.datasets.iterdir() if path.is_dir()) if here.datasets.is_dir() else []
+    from llmrec_core.data import store
+
+    own = [found["name"] for found in store.manifests(settings())]
     return [name for name in ("ml-100k",) if has_dataset(name)] + own
