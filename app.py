@@ -19,6 +19,7 @@ MAP = {
     "Recommendations": (
         ("recommendations/side_by_side.py", "Side by side", "view_column", "side-by-side"),
         ("recommendations/why_this_item.py", "Why this item", "help", "why-this-item"),
+        ("recommendations/what_drives.py", "What drives the model", "insights", "what-drives-the-model"),
     ),
     "Measure": (
         ("measure/profile.py", "Profile", "speed", "profile"),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from llmrec_core.metrics.intervals import Difference
 
-SMALL_DOCUMENTS = ("conditions", "device", "versions", "windows", "training", "slices")
+SMALL_DOCUMENTS = ("conditions", "device", "versions", "windows", "training", "slices", "model")
 DEFAULT_UTILISATION = 0.5
 
 
@@ -306,6 +306,13 @@ def difference(a: PerUser, b: PerUser, only: Iterable[int] | None = None) -> Dif
     if len(users) < 2:
         return None
     return paired_difference(np.array([a[user] for user in users]), np.array([b[user] for user in users]))
+
+
+def spread(found: Difference, digits: int = 3, scale: float = 1.0) -> str:
+    """The interval of a difference in words; rows that agree on every user are called the same."""
+    if found.low == found.high == 0:
+        return "the same for every user"
+    return f"{scale * found.low:+.{digits}f} to {scale * found.high:+.{digits}f}"
 
 
 def distinguishable(found: Difference | None) -> bool:

@@ -55,9 +55,10 @@ METHODS = {
         "requests. Without a counter it is not measured; watts typed in by you are drawn as assumed."
     ),
     "explanation": (
-        "Players are the last history items (up to 8). Every subset is scored by the model itself, absent items being "
-        "removed from the history; the exact Shapley value is the mean effect over all orders. Base value + values = "
-        "score."
+        "Players are the items of the history that the model reads. Subsets of them are scored by the model itself, absent "
+        "items being removed from the prompt; the Shapley value is the mean effect over all orders, so base value + values "
+        "= score. With every subset scored it is exact; else each value has a 95 % bar from a Gaussian process on subsets "
+        "of all sizes. Reasons are the model's, not the person's."
     ),
 }
 

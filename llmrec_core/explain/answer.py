@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -11,145 +11,17 @@ import numpy as np
 
 from llmrec_core.data.dataset import Dataset
 from llmrec_core.errors import UnsupportedError, UsageError
-from llmrec_core.explain.coalitions import BASELINES, Coalitions, HistoryScores, Memory
+from llmrec_core.explain.coalitions import BASELINES, Coalitions
 from llmrec_core.explain.counterfactual import curves, smallest_set
-from llmrec_core.explain.engine import Explanation, contrast, explain, explain_decayed
+from llmrec_core.explain.engine import Explanation, contrast, explain
 from llmrec_core.explain.honesty import faithfulness, spearman
-from llmrec_core.explain.players import (
-    KINDS, MAX_EXACT, MAX_PLAYERS, Player, backgrounds, field_players, history_players, read_items, user_players,
-)  # fmt: skip
+from llmrec_core.explain.question import Question, id_of, item_of, title_of
 from llmrec_core.explain.words import change, sentence, warnings
-from llmrec_core.types import Columns
 
 PROOF_FORWARDS = 96
 """Coalitions that a counterfactual may score beyond the explanation's own."""
 SENSITIVITY_BUDGET = 48
 STRONGEST = 10
-DECAYED = ("Ease", "ItemKnn", "TfIdf")
-"""Recommenders whose score has a closed form."""
-
-MEMORY = Memory()
-
-
-class Question:
-    """A payload, read and checked."""
-
-    def __init__(self, recommender: Any, dataset: Dataset, payload: Mapping[str, Any]) -> None:
-        self.dataset, self.payload = dataset, payload
-        self.reader = getattr(recommender, "inner", recommender)
-        self.notes: list[str] = []
-        if self.reader is not recommender:
-            self.notes.append(
-                "This cascade's language model is explained; its retriever only chose which items it reads."
-            )
-        self.item = _item(dataset, payload.get("item"), "item")
-        against = payload.get("against")
-        self.against = None if against in (None, "") else _item(dataset, against, "against")
-        if self.against == self.item:
-            raise UsageError("'item' and 'against' are the same item; name two different ones")
-        self.user: int | None = payload.get("player_user")
-        self.history = self._history()
-        self.listed = [_item(dataset, other, "list") for other in payload.get("list") or ()]
-        self.listed = [other for other in dict.fromkeys(self.listed) if other not in (self.item, self.against)]
-        self.text = hasattr(getattr(self.reader, "model", None), "layout")
-        self.baseline = str(payload.get("baseline") or "remove")
-        if self.baseline not in BASELINES:
-            raise UsageError(f"baseline is {self.baseline!r}; expected one of {', '.join(BASELINES)}")
-        if self.baseline == "mask" and not self.text:
-            raise UnsupportedError("the baseline 'mask' needs a model that reads text; choose 'remove' or 'average'")
-        self.items = read_items(self.reader, self.history)
-        self.players = self._players()
-
-    def _history(self) -> np.ndarray:
-        payload, dataset = self.payload, self.dataset
-        if payload.get("history") is not None:
-            history = np.array([_item(dataset, item, "history") for item in payload["history"]], dtype=np.int64)
-        elif payload.get("user") not in (None, ""):
-            from llmrec_core.data.splits import ordered_rows
-
-            self.user = dataset.user_code(str(payload["user"]))
-            table = dataset.interactions.iloc[ordered_rows(dataset)]
-            history = table.loc[table[Columns.USER] == self.user, Columns.ITEM].to_numpy(dtype=np.int64)
-            if len(history) and history[-1] == self.item:
-                history = history[:-1]
-                self.notes.append("The item is this person's last, withheld one: it is explained by what came before.")
-        else:
-            raise UsageError("say whose recommendation: a user id, or a history of item codes")
-        if self.item in history:
-            raise UsageError(
-                f"{_title(dataset, self.item)!r} is already in this history, so it is not recommended and there is "
-                "nothing to explain; choose an item of the list"
-            )
-        return history
-
-    def _players(self) -> tuple[Player, ...]:
-        kinds = self.payload.get("players") or "history"
-        kinds = {"all": ["history", "fields"]}.get(kinds, [kinds]) if isinstance(kinds, str) else list(kinds)
-        unknown = [kind for kind in kinds if kind not in KINDS]
-        if unknown:
-            raise UsageError(f"players {unknown[0]!r}; expected 'all' or some of {', '.join(KINDS)}")
-        if "history" in kinds and not len(self.items):
-            self.notes.append("The history is empty, so only the candidate's own fields can be reasons.")
-            kinds = ["fields"]
-        found: list[Player] = []
-        if "user" in kinds:
-            found += user_players(self.dataset, self.user, self.payload.get("attributes") or ())
-            self.notes.append(
-                "The user's attributes are put into the prompt for this explanation; the model does not read them "
-                "otherwise, so the score differs from the list's."
-            )
-        if "history" in kinds:
-            limit = int(self.payload.get("max_players") or MAX_PLAYERS)
-            group_by = str(self.payload.get("group_by") or "recency")
-            mine = history_players(self.dataset, self.items, limit=limit, group_by=group_by)
-            if any(player.kind == "group" for player in mine):
-                self.notes.append(
-                    f"The {len(self.items)} history items are grouped into {len(mine)} by {group_by}: "
-                    "a group comes and goes as one."
-                )
-            if len(self.items) < len(self.history):
-                self.notes.append(
-                    f"The model reads the last {len(self.items)} of {len(self.history)} history items; "
-                    "older ones cannot be reasons."
-                )
-            found += mine
-        if "fields" in kinds and self.text:
-            decoder = self.reader.model.layout.decoder
-            found += field_players(self.dataset, self.item, genres=not decoder)
-        elif "fields" in kinds:
-            self.notes.append("This recommender reads item ids, not text: a candidate has no fields to leave out.")
-        return tuple(found)
-
-    def game(self, baseline: str | None = None) -> Coalitions:
-        """The remembered or new game of this prompt."""
-        baseline = baseline or self.baseline
-        key = (tuple(self.items.tolist()), self.players, baseline, self.dataset.content_hash)
-        return MEMORY.game(self.reader, key, lambda: Coalitions(self.players, self.evaluator(baseline)))
-
-    def evaluator(self, baseline: str) -> Any:
-        stand_ins = backgrounds(self.dataset, len(self.items), avoid=self.item) if baseline == "average" else None
-        if self.text:
-            from llmrec_core.explain.language import PromptScores
-
-            return PromptScores(self.reader, self.items, self.players, baseline=baseline, stand_ins=stand_ins)
-        return HistoryScores(self.reader, self.items, self.players, stand_ins)
-
-    def explain(self, item: int, together: Sequence[int] = (), progress: Any = None) -> Explanation:
-        """One explanation with this question's target and budget."""
-        payload = self.payload
-        target = str(payload.get("target") or "score")
-        budget = None if payload.get("budget") in (None, "") else int(payload["budget"])
-        error = 0.05 if payload.get("error") in (None, "") else float(payload["error"])
-        single = all(player.kind == "item" for player in self.players)
-        if (
-            type(self.reader).__name__ in DECAYED and single and len(self.players) > MAX_EXACT
-            and self.baseline == "remove" and target == "score"
-        ):  # fmt: skip
-            return explain_decayed(self.game(), item, float(self.reader.decay))
-        return explain(
-            self.game(), item, together=together, target=target, budget=budget, error=error,
-            seed=int(payload.get("seed") or 0), baseline=self.baseline, progress=progress,
-        )  # fmt: skip
 
 
 def explain_answer(
@@ -160,7 +32,7 @@ def explain_answer(
     Args:
         payload: `user` (an id) or `history` (item codes, oldest first); `item`, `against?` (ids as text, or codes as
             whole numbers); `list?` (items shown with it: scored in the same passes, so that asking about them next is
-            free); `players?` history | fields | user | all; `budget?`, `error?`, `baseline?`, `target?`, `group_by?`,
+            free); `without?` (history items to take away: the list is put in order again); `players?` history | fields | user | all; `budget?`, `error?`, `baseline?`, `target?`, `group_by?`,
             `top_k?`, `honesty?` "full", `words?` (id of a history item to open); `scope?` "model" for the global view.
 
     Raises:
@@ -172,7 +44,7 @@ def explain_answer(
         return global_answer(recommender, dataset, spec, payload)
     began = time.perf_counter()
     question = Question(recommender, dataset, payload)
-    title = _title(dataset, question.item)
+    title = title_of(dataset, question.item)
     if not question.players:
         return _nothing(question, title, began)
     game = question.game()
@@ -180,7 +52,7 @@ def explain_answer(
     together = [*([question.against] if question.against is not None else []), *question.listed]
     found = question.explain(question.item, together, progress)
     body: dict[str, Any] = {
-        "item_id": _id(dataset, question.item),
+        "item_id": id_of(dataset, question.item),
         "title": title,
         "base": found.base,
         "prediction": found.prediction,
@@ -202,6 +74,8 @@ def explain_answer(
     body["smallest_set"] = _smallest(question, game, found)
     body["curves"] = _curves(game, question, found)
     body["honesty"] = _honesty(question, game, found)
+    if payload.get("without"):
+        body["without"] = _without(question, game, found)
     if payload.get("words") not in (None, ""):
         body["words"] = _words(question, found)
     body["forwards"] = game.forwards - before
@@ -221,12 +95,12 @@ def _players_json(question: Question, found: Explanation) -> list[dict[str, Any]
         items = [int(question.items[place]) for place in player.places]
         rows.append(
             {
-                "item_id": _id(question.dataset, items[0]) if player.kind == "item" else "",
+                "item_id": id_of(question.dataset, items[0]) if player.kind == "item" else "",
                 "title": player.label,
                 "kind": player.kind,
                 "value": float(value),
                 "error": float(error),
-                "items": [_id(question.dataset, item) for item in items],
+                "items": [id_of(question.dataset, item) for item in items],
                 "back": len(question.items) - min(player.places) if player.places else None,
                 "field": player.field,
             }
@@ -248,14 +122,14 @@ def _interactions(found: Explanation) -> list[dict[str, Any]] | None:
 def _contrast(question: Question, first: Explanation, second: Explanation) -> dict[str, Any]:
     both = contrast(first, second)
     assert question.against is not None, "a contrast has two items"
-    rival = _title(question.dataset, question.against)
+    rival = title_of(question.dataset, question.against)
     return {
-        "item_id": _id(question.dataset, question.against),
+        "item_id": id_of(question.dataset, question.against),
         "title": rival,
         "base": both.base,
         "prediction": both.prediction,
         "players": _players_json(question, both),
-        "text": sentence(_title(question.dataset, first.item), both, rival),
+        "text": sentence(title_of(question.dataset, first.item), both, rival),
         "seconds": both.seconds,
         "exact": both.exact,
     }
@@ -275,17 +149,48 @@ def _smallest(question: Question, game: Coalitions, found: Explanation) -> dict[
     labels = [player.label for player in found.players]
     places_of = [place for number in change_of.removed for place in found.players[number].places]
     return {
-        "items": [_id(question.dataset, int(question.items[place])) for place in places_of],
+        "items": [id_of(question.dataset, int(question.items[place])) for place in places_of],
         "players": [labels[number] for number in change_of.removed],
         "found": change_of.found,
         "proved": change_of.proved,
         "forwards": change_of.forwards,
         "places": change_of.places,
-        "rivals": [_id(question.dataset, rival) for rival in change_of.rivals],
+        "rivals": [id_of(question.dataset, rival) for rival in change_of.rivals],
         "scores": list(change_of.scores),
         "text": change(
-            change_of, _title(question.dataset, question.item), labels, [_title(question.dataset, r) for r in rivals]
+            change_of,
+            title_of(question.dataset, question.item),
+            labels,
+            [title_of(question.dataset, r) for r in rivals],
         ),
+    }
+
+
+def _without(question: Question, game: Coalitions, found: Explanation) -> dict[str, Any]:
+    """The list in its order when some history items are taken away."""
+    removed = {item_of(question.dataset, item, "without") for item in question.payload["without"]}
+    numbers = [
+        number
+        for number, player in enumerate(found.players)
+        if player.places and removed & {int(question.items[place]) for place in player.places}
+    ]
+    if not numbers:
+        raise UsageError("none of the items in 'without' is in the history that the model reads; name one of its items")
+    mask = game.everybody & ~sum(1 << number for number in numbers)
+    items = [question.item, *([question.against] if question.against is not None else []), *question.listed]
+    scores, before = game.values(np.array([mask, game.everybody]), items)
+    order = np.argsort(-scores, kind="stable")
+    return {
+        "removed": [found.players[number].label for number in numbers],
+        "items": [
+            {
+                "item_id": id_of(question.dataset, items[i]),
+                "title": title_of(question.dataset, items[i]),
+                "score": float(scores[i]),
+                "before": float(before[i]),
+            }
+            for i in order
+        ],
     }
 
 
@@ -348,18 +253,16 @@ def _words(question: Question, found: Explanation) -> dict[str, Any]:
         raise UnsupportedError("this recommender reads item ids, not words; only text models can be opened further")
     from llmrec_core.explain.drilldown import item_words
 
-    wanted = _item(question.dataset, question.payload["words"], "words")
+    wanted = item_of(question.dataset, question.payload["words"], "words")
     places = np.flatnonzero(question.items == wanted)
     if not len(places):
-        raise UsageError(f"{_title(question.dataset, wanted)!r} is not among the history items that are read")
+        raise UsageError(f"{title_of(question.dataset, wanted)!r} is not among the history items that are read")
     place = int(places[-1])
-    total = next(
-        (float(v) for p, v in zip(found.players, found.values, strict=True) if p.places == (place,)), None
-    )
+    total = next((float(v) for p, v in zip(found.players, found.values, strict=True) if p.places == (place,)), None)
     opened = item_words(question.reader, question.evaluator("remove"), question.item, place, total=total)
     return {
-        "item_id": _id(question.dataset, wanted),
-        "title": _title(question.dataset, wanted),
+        "item_id": id_of(question.dataset, wanted),
+        "title": title_of(question.dataset, wanted),
         "words": [
             {"word": w, "value": float(v), "error": float(e)}
             for w, v, e in zip(opened.words, opened.values, opened.errors, strict=True)
@@ -374,7 +277,7 @@ def _nothing(question: Question, title: str, began: float) -> dict[str, Any]:
     score = float(question.reader.score([question.items], np.array([[question.item]]))[0, 0])
     seconds = time.perf_counter() - began
     return {
-        "item_id": _id(question.dataset, question.item), "title": title, "base": score, "prediction": score,
+        "item_id": id_of(question.dataset, question.item), "title": title, "base": score, "prediction": score,
         "players": [], "text": f"{title} is scored without any history, so there is nothing to attribute.",
         "exact": True, "estimated_error": 0.0, "additivity_gap": 0.0, "target": "score", "baseline": question.baseline,
         "interactions": None, "leave_one_out": [], "smallest_set": None, "notes": question.notes, "forwards": 1,
@@ -397,22 +300,3 @@ def _spent(seconds: float) -> dict[str, Any]:
     """Dollars of the machine for so long, or why they are not known."""
     price, source = _price()
     return {"usd": None if price is None else price * seconds / 3600, "price_source": source}
-
-
-def _item(dataset: Dataset, given: Any, name: str) -> int:
-    """Code of an item given as code (whole number) or id (text)."""
-    if isinstance(given, (int, np.integer)) and not isinstance(given, bool):
-        if 0 <= given < dataset.n_items:
-            return int(given)
-        raise UsageError(f"{name} has item code {given}; {dataset.name} has codes 0 to {dataset.n_items - 1}")
-    if given in (None, ""):
-        raise UsageError(f"{name} is missing; give the id of an item of {dataset.name}")
-    return dataset.item_code(str(given))
-
-
-def _title(dataset: Dataset, item: int) -> str:
-    return str(dataset.items[Columns.TITLE].iloc[item]) or f"item {_id(dataset, item)}"
-
-
-def _id(dataset: Dataset, item: int) -> str:
-    return str(dataset.items[Columns.ITEM_ID].iloc[item])

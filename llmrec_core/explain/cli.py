@@ -22,8 +22,10 @@ def explain(
     item: Annotated[str, typer.Option(help="An item id as in the data set.")] = "",
     against: Annotated[str, typer.Option(help="Why the item rather than this one.")] = "",
     budget: Annotated[int | None, typer.Option(help="Coalitions to score at most.")] = None,
-    error: Annotated[float, typer.Option(help="Asked error, as a share of the values; 0 = exact.")] = 0.05,
-    baseline: Annotated[str, typer.Option(help="What stands in for an absent part: remove, mask or average.")] = "remove",
+    error: Annotated[float | None, typer.Option(help="Asked error, as a share of the values; 0 = exact.")] = None,
+    baseline: Annotated[
+        str, typer.Option(help="What stands in for an absent part: remove, mask or average.")
+    ] = "remove",
     target: Annotated[str, typer.Option(help="score or probability.")] = "score",
     players: Annotated[str, typer.Option(help="history, fields, user or all (history and fields).")] = "history",
     group_by: Annotated[str, typer.Option(help="How a long history is grouped: recency or genre.")] = "recency",
@@ -32,7 +34,9 @@ def explain(
     users: Annotated[int, typer.Option(help="Explain the best item of so many sampled users instead of one.")] = 0,
     seed: Annotated[int, typer.Option(help="Seed of the sample and of the coalitions.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Parquet file for --users, one row per value.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on the last line of stdout.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document on the last line of stdout.")
+    ] = False,
 ) -> None:
     """Why this item: what each history item, field or attribute adds to its score."""
     if users and out is None:

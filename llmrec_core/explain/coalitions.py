@@ -71,14 +71,20 @@ def owners(players: Sequence[Player], length: int) -> np.ndarray:
 
 
 class Coalitions:
-    """Values of coalitions of one prompt for any number of items, scored once each."""
+    """Values of coalitions of one prompt for any number of items, scored once each.
 
-    def __init__(self, players: Sequence[Player], evaluate: Evaluate) -> None:
+    Args:
+        rows: values known from earlier questions, item → bit mask → score; extended in place.
+    """
+
+    def __init__(
+        self, players: Sequence[Player], evaluate: Evaluate, rows: dict[int, dict[int, float]] | None = None
+    ) -> None:
         self.players = tuple(players)
         if len(self.players) > 60:
             raise UsageError(f"{len(self.players)} players; at most 60: group the history by recency or genre")
         self._evaluate = evaluate
-        self._rows: dict[int, dict[int, float]] = {}
+        self._rows: dict[int, dict[int, float]] = {} if rows is None else rows
         self.forwards = 0
         """Coalitions scored, each with all the items asked for at once."""
         self.seconds = 0.0
@@ -122,21 +128,28 @@ class Coalitions:
 
 
 class Memory:
-    """Games of earlier questions, by recommender, weights, prompt and baseline; forgotten with the recommender."""
+    """Values of earlier questions, by recommender, weights, prompt and baseline; forgotten with the recommender.
+
+    Only numbers are kept: a game would hold on to the recommender, and a model would never leave memory.
+    """
 
     def __init__(self) -> None:
-        self._of: weakref.WeakKeyDictionary[Any, OrderedDict[Any, Coalitions]] = weakref.WeakKeyDictionary()
+        self._of: weakref.WeakKeyDictionary[Any, OrderedDict[Any, dict[int, dict[int, float]]]] = (
+            weakref.WeakKeyDictionary()
+        )
 
-    def game(self, recommender: Any, key: tuple[Any, ...], make: Callable[[], Coalitions]) -> Coalitions:
-        """The game known by `key` for these very weights, or a new one."""
+    def rows(self, recommender: Any, key: tuple[Any, ...]) -> dict[int, dict[int, float]]:
+        """What is known under `key` for these very weights, to be handed to `Coalitions`."""
         games = self._of.setdefault(recommender, OrderedDict())
         whole = (weights_version(recommender), *key)
-        if whole not in games:
-            games[whole] = make()
-            while len(games) > KEPT:
-                games.popitem(last=False)
+        found = games.setdefault(whole, {})
         games.move_to_end(whole)
-        return games[whole]
+        while len(games) > KEPT:
+            games.popitem(last=False)
+        return found
+
+    def __len__(self) -> int:
+        return len(self._of)
 
 
 def weights_version(recommender: Any) -> tuple[Any, ...]:

@@ -91,7 +91,7 @@ def smallest_set(
     return _greedy(removable, values, without, out, result)
 
 
-def _greedy(removable, values, without, out, result) -> Counterfactual:  # noqa: ANN001 - closures of the above
+def _greedy(removable, values, without, out, result) -> Counterfactual:
     order = sorted(removable, key=lambda i: -(values[i] if values is not None else 0.0))
     steps = [order[: stop + 1] for stop in range(len(order))]
     gone = out(without(steps))

@@ -113,7 +113,7 @@ def _path(
     at = 1 + sum(player.kind == "user" for player in scores.players) + place
     kept: list[int] = []
     for token, word in zip(piece, spans, strict=True):
-        if word < 0 and chosen.any() or word >= 0 and chosen[word]:
+        if (word < 0 and chosen.any()) or (word >= 0 and chosen[word]):
             kept.append(token)
         elif scores.mask_id is not None:
             kept.append(scores.mask_id)

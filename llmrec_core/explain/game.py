@@ -46,8 +46,6 @@ class Explanation:
         return shap.Explanation(self.values[None], np.array([self.base]), present, feature_names=list(names))
 
 
-
-
 def explain_item(score: Score, history: np.ndarray, item: int, *, players: int = 8) -> Explanation:
     """Exact Shapley values of the last `players` history items; older ones stay in the history throughout.
 

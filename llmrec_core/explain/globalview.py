@@ -43,7 +43,7 @@ def explain_users(
     """
     from llmrec_core.data.candidates import candidate_sets, sample_cases
     from llmrec_core.data.splits import split
-    from llmrec_core.explain.answer import Question
+    from llmrec_core.explain.question import Question
 
     count, seed = int(payload.get("users") or USERS), int(payload.get("seed") or 0)
     if count < 1:
@@ -54,9 +54,12 @@ def explain_users(
         raise UsageError(f"no user of {dataset.name!r} has a history, so there is nothing to explain")
     offered = candidate_sets(parts, cases, spec.protocol.candidates, seed)
     counts = parts.item_counts
-    order = np.argsort(np.argsort(counts, kind="stable"), kind="stable") / max(len(counts) - 1, 1)  # share of rarer items
+    order = np.argsort(np.argsort(counts, kind="stable"), kind="stable") / max(
+        len(counts) - 1, 1
+    )  # share of rarer items
     reader = getattr(recommender, "inner", recommender)
-    asked = {"budget": BUDGET, **{k: v for k, v in payload.items() if k not in ("scope", "users", "item", "user")}}
+    dropped = ("scope", "users", "item", "user")
+    asked = {"budget": BUDGET, **{k: v for k, v in payload.items() if k not in dropped and v not in (None, "")}}
     rows: list[dict[str, Any]] = []
     for number, (case, candidates) in enumerate(zip(cases, offered, strict=True)):
         real = candidates[candidates >= 0]
@@ -78,9 +81,7 @@ def explain_users(
     return rows
 
 
-def _rows(
-    dataset: Dataset, question: Any, found: Any, user: int, item: int, rank: np.ndarray
-) -> list[dict[str, Any]]:
+def _rows(dataset: Dataset, question: Any, found: Any, user: int, item: int, rank: np.ndarray) -> list[dict[str, Any]]:
     mine = set(str(dataset.items[Columns.GENRES].iloc[item]).split("|")) - {""}
     year = _year(dataset, item)
     result = []
@@ -139,9 +140,14 @@ def groups(rows: Sequence[Mapping[str, Any]], by: str) -> list[dict[str, Any]]:
         mean, low, high = bootstrap_mean(sizes)
         found.append(
             {
-                "group": name, "mean_abs": mean, "low": low, "high": high, "mean": float(signed.mean()),
-                "users": len(users), "players": sum(map(len, users.values())),
-            }  # fmt: skip
+                "group": name,
+                "mean_abs": mean,
+                "low": low,
+                "high": high,
+                "mean": float(signed.mean()),
+                "users": len(users),
+                "players": sum(map(len, users.values())),
+            }
         )
     if by == "recency":
         return sorted(found, key=lambda row: int(row["group"]))
@@ -194,7 +200,9 @@ def _by_user(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     users: dict[str, dict[str, Any]] = {}
     for row in rows:
         if row["kind"] == "item":
-            users.setdefault(row["user_id"], {"values": {}, "item": row["item_id"]})["values"][row["player_id"]] = row["value"]
+            users.setdefault(row["user_id"], {"values": {}, "item": row["item_id"]})["values"][row["player_id"]] = row[
+                "value"
+            ]
     return users
 
 
@@ -330,7 +338,13 @@ def global_answer(recommender: Any, dataset: Dataset, spec: Any, payload: Mappin
 
 
 def _check(
-    name: str, recommender: Any, dataset: Dataset, spec: Any, plain: Mapping[str, Any], payload: Mapping[str, Any], rows: Any
+    name: str,
+    recommender: Any,
+    dataset: Dataset,
+    spec: Any,
+    plain: Mapping[str, Any],
+    payload: Mapping[str, Any],
+    rows: Any,
 ) -> Any:
     if name == "randomisation":
         same = {row["user_id"]: row["item_id"] for row in rows}

@@ -160,7 +160,7 @@ def score_prompts(
 def _packed(
     model: ScorerModel, paths: Sequence[Sequence[Segment]], candidates: Sequence[Sequence[Segment]]
 ) -> tuple[np.ndarray, int]:
-    """An encoder that reads each history once for all of its candidates; equal prompts are read once."""
+    """An encoder that reads each history once for all of its candidates."""
     flat = [[token for segment in path for token in segment] for path in paths]
     width = max(len(segment) for row in candidates for segment in row)
     lengths = np.array([len(row) for row in flat]) + width * len(candidates[0])

@@ -23,7 +23,7 @@ def present(masks: np.ndarray, players: int) -> np.ndarray:
 
 def players_of(table: np.ndarray) -> int:
     """n of a table of 2^n values."""
-    n = int(len(table)).bit_length() - 1
+    n = len(table).bit_length() - 1
     assert len(table) == 1 << n, "a table holds every coalition"
     return n
 

@@ -160,9 +160,7 @@ def _last_layer(
         there = (rotary[0][:, flat], rotary[1][:, flat]) if rotary is not None else None
         queries = block.queries(here, there)[0].unflatten(1, own.shape)  # (H, rows, t, D)
         visible = group.visible[:, :, -own.shape[1] :]
-        attended = _attend(
-            stack, _Group(group.own, group.past, visible), queries, keys, values, block.scale
-        )
+        attended = _attend(stack, _Group(group.own, group.past, visible), queries, keys, values, block.scale)
         states = stack.final(block.close(here, attended.flatten(0, 1)[None]))[0].unflatten(0, own.shape)
         if model.head.all_tokens:
             scores = model.head(states[None], torch.ones((1, *own.shape), dtype=torch.bool, device=x.device))[0]
@@ -209,9 +207,7 @@ def _groups_of(tree: Tree, numbers: Sequence[int], device: torch.device) -> tupl
     return groups, members
 
 
-def _by_rows(
-    function: Callable[[Tensor, Rotary], tuple[Tensor, ...]], x: Tensor, rotary: Rotary
-) -> tuple[Tensor, ...]:
+def _by_rows(function: Callable[[Tensor, Rotary], tuple[Tensor, ...]], x: Tensor, rotary: Rotary) -> tuple[Tensor, ...]:
     """`function` over `ROWS` tokens at a time; results (1, heads, tokens, D) joined again."""
     parts = []
     for i in range(0, x.shape[1], ROWS):

@@ -33,7 +33,11 @@ def sentence(title: str, explanation: Explanation, rival: str = "") -> str:
 
 def change(found: Counterfactual, title: str, labels: Sequence[str], rivals: Sequence[str]) -> str:
     """What would change the recommendation, and how sure that is."""
-    goal = f"falls below {rivals[0]}" if len(rivals) == 1 else f"leaves the first {found.places} of {len(rivals) + 1} compared"
+    goal = (
+        f"falls below {rivals[0]}"
+        if len(rivals) == 1
+        else f"leaves the first {found.places} of {len(rivals) + 1} compared"
+    )
     if not found.found:
         sure = "Proved: every set was scored." if found.proved else "Not proved: not every set was scored."
         return f"No removal of history items was found after which {title} {goal}. {sure}"

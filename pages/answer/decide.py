@@ -4,7 +4,7 @@ import streamlit as st
 
 from llmrec_core.experiments import formats, front, tables, views
 from llmrec_core.experiments.words import METRIC_HELP
-from pages.shared import charts, frame, records, widgets
+from pages.shared import charts, dearer, frame, records, widgets
 
 study = frame.study()
 widgets.heading(
@@ -87,4 +87,5 @@ widgets.caption(
 for name, reason in chart.left_out:
     widgets.caption(f"Not drawn: {name} – {reason}")
 widgets.table(tables.study_table(rows, protocol, chart, pricing), "decide", "decide.csv")
+dearer.section(rows, pricing)
 widgets.method_card("quality", "latency", "price", "flops", "memory", "energy")

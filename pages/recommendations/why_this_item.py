@@ -1,10 +1,10 @@
-"""Why this item: which of the things a person did moved the score of one recommendation, exactly."""
+"""Why this item: which of the things a person did moved the score of one recommendation, and what would change it."""
 
 import pandas as pd
 import streamlit as st
 
 from llmrec_core.experiments import explanations, formats, lists
-from pages.shared import charts, frame, people, records, widgets
+from pages.shared import charts, conversation, frame, people, records, widgets
 
 study = frame.study()
 widgets.heading(
@@ -103,18 +103,24 @@ with list_column:
 with reason_column:
     st.subheader("Why")
     body = saved if saved and str(saved.get("item_id")) == item_id else None
+    # the list is scored in the same passes: the next item of it, a contrast and a removal then cost nothing
+    question = {"run": run_id, "user": user, "item": item_id, "list": [one.item_id for one in entries]}
     if body is None and study.recorded:
         st.info(
             "This recorded study explains one item of some users: those listed first. In a study of your own, any "
             "item can be explained."
         )
-    elif body is None:
-        question = {"run": run_id, "user": user, "item": item_id}
-        if st.button("Explain this item", key="why_explain", type="primary"):
+    elif not study.recorded:
+        label = "Explain this item" if body is None else "Explain it anew, with all details"
+        if st.button(label, key="why_explain", type="primary" if body is None else "secondary"):
             widgets.ask("why_explain_request", "explain", question)
-        body = widgets.answer("why_explain_request", "explain", question)
-        if body is None:
-            st.caption("The worker scores every subset of the last history items (at most 8) with the model itself.")
+        live = widgets.answer("why_explain_request", "explain", question)
+        if live is None and body is None:
+            st.caption(
+                "The worker scores subsets of what the model reads, with the model itself: all of them, or as many as give "
+                "every value an error bar."
+            )
+        body = live or body
     if body is not None:
         found = explanations.read(body, entry.title)
         widgets.say(found.text, size="large")
@@ -128,18 +134,30 @@ with reason_column:
             alt="Waterfall from the score without history to the score of the item",
         )
         effort = [f"base + values − score = {found.gap:.1e}"]
+        if body.get("estimated_error"):
+            effort.append(f"estimated error {formats.share(body['estimated_error'])}")
         if found.forwards is not None:
             effort.append(f"{found.forwards} scorings")
         if found.seconds is not None:
             effort.append(formats.duration(float(found.seconds)))
         widgets.caption(" · ".join(effort))
+        values = {"History item": [one.title for one in players], "Shapley value": [one.value for one in players]}
+        if any(one.get("error") for one in body["players"]):
+            values["± 95 %"] = [one.get("error") for one in body["players"]]
         widgets.table(
-            pd.DataFrame(
-                {"History item": [one.title for one in players], "Shapley value": [one.value for one in players]}
-            ),
+            pd.DataFrame(values),
             "why_values",
             "shapley.csv",
-            column_config={"Shapley value": st.column_config.NumberColumn(format="%+.4f")},
+            column_config={
+                "Shapley value": st.column_config.NumberColumn(format="%+.4f"),
+                "± 95 %": st.column_config.NumberColumn(format="%.4f"),
+            },
         )
+        conversation.exports(body, f"{row.name}, user {user}")
+        conversation.honesty(question, body)
+        if not study.recorded:
+            conversation.contrast(question, entries)
+            conversation.change(question, body)
+            conversation.compare(question, body, {one.run_id: one.name for one in rows})
 widgets.caption(f"{row.name} · {widgets.conditions([row])}")
 widgets.method_card("explanation")

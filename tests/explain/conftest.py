@@ -17,18 +17,27 @@ def small_dataset():
     """Thirty films, twelve people with ages, everybody saw ten of them."""
     rng = np.random.default_rng(1)
     rows = [
-        (f"u{user}", f"i{item}", float(time)) for user in range(12) for time, item in enumerate(rng.permutation(ITEMS)[:10])
+        (f"u{user}", f"i{item}", float(time))
+        for user in range(12)
+        for time, item in enumerate(rng.permutation(ITEMS)[:10])
     ]
     items = pd.DataFrame(
         {
             "item_id": [f"i{item}" for item in range(ITEMS)],
-            "title": [f"{'black' if item % 2 else 'white'} field number{item} ({1999 if item % 3 else 2001})" for item in range(ITEMS)],
+            "title": [
+                f"{'black' if item % 2 else 'white'} field number{item} ({1999 if item % 3 else 2001})"
+                for item in range(ITEMS)
+            ],
             "genres": ["drama|comedy" if item % 4 else "" for item in range(ITEMS)],
             "year": [1999 if item % 3 else 2001 for item in range(ITEMS)],
         }
     )
     users = pd.DataFrame(
-        {"user_id": [f"u{user}" for user in range(12)], "age": [20 + user for user in range(12)], "gender": ["F", "M"] * 6}
+        {
+            "user_id": [f"u{user}" for user in range(12)],
+            "age": [20 + user for user in range(12)],
+            "gender": ["F", "M"] * 6,
+        }
     )
     table = pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"])
     return build_dataset("small", table, items, users)
@@ -76,7 +85,10 @@ class Rule:
 
     def score(self, histories, candidates):
         return np.array(
-            [[self.rule(list(map(int, history)), int(item)) for item in row] for history, row in zip(histories, candidates, strict=True)],
+            [
+                [self.rule(list(map(int, history)), int(item)) for item in row]
+                for history, row in zip(histories, candidates, strict=True)
+            ],
             dtype=np.float64,
         )
 

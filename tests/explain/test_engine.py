@@ -42,7 +42,8 @@ def test_engine_equals_the_simple_path(rule, small_dataset):
     assert np.allclose(found.values, simple.values) and found.base == pytest.approx(simple.base)
 
 
-@pytest.mark.filterwarnings("default")
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
 def test_values_equal_those_of_shap(rule, small_dataset):
     """`shap`'s own Exact and Permutation explainers on the same coalitions."""
     import shap
@@ -116,7 +117,9 @@ def test_smallest_set_is_the_smallest_and_proved(rule, small_dataset):
     assert found.scores[0] < found.scores[1]
     lower = smallest_set(game, 15, [16, 17], places=2)  # below 0.4 too: 11 and 3 (1.5)
     assert lower.removed == (0, 2) and lower.proved
-    greedy = smallest_set(made(rule(score), small_dataset), 15, [17], values=np.array([WORTH[i] for i in HISTORY]), limit=3)
+    greedy = smallest_set(
+        made(rule(score), small_dataset), 15, [17], values=np.array([WORTH[i] for i in HISTORY]), limit=3
+    )
     assert greedy.found and not greedy.proved and greedy.scores[0] < greedy.scores[1]
     nothing = smallest_set(made(rule(lambda h, i: float(i)), small_dataset), 20, [19])
     assert not nothing.found and nothing.proved
@@ -193,8 +196,11 @@ def test_memory_forgets_changed_weights():
         model = torch.nn.Linear(2, 1)
 
     holder, memory = Holder(), Memory()
-    first = memory.game(holder, ("a",), lambda: Coalitions((), None))
-    assert memory.game(holder, ("a",), lambda: Coalitions((), None)) is first
+    first = memory.rows(holder, ("a",))
+    assert memory.rows(holder, ("a",)) is first and memory.rows(holder, ("b",)) is not first
     with torch.no_grad():
         holder.model.weight.add_(1)
-    assert memory.game(holder, ("a",), lambda: Coalitions((), None)) is not first
+    assert memory.rows(holder, ("a",)) is not first
+    assert len(memory) == 1
+    del holder
+    assert len(memory) == 0
