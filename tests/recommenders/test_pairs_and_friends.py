@@ -51,7 +51,7 @@ def test_a_label_is_not_its_own_feature():
 def test_few_labels_fall_back_to_the_like_rate():
     test = planted(20, 1, 10_000)
     few = pairs.PairModel(40).fit(few_shots(planted(100, 0, 0), 16, 0))
-    assert np.array_equal(few.predict(test), pairs.like_rate(test, pairs.DECAYS[-1]))
+    assert np.array_equal(few.predict(test), pairs.like_rate(test, pairs.RECENT))
 
 
 def test_empty_histories_are_a_half():
