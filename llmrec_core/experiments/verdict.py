@@ -22,6 +22,7 @@ from llmrec_core.experiments.views import (
     difference,
     distinguishable,
     price_or_infinity,
+    spread,
     usd_per_million,
 )
 from llmrec_core.types import Measurement
@@ -185,10 +186,10 @@ def _sentence(language: Row, classical: Row, found: Difference | None, ask: _Que
             f"{title} of {language.name} is {formats.figure(language.figure(ask.metric, ask.protocol))}, "
             f"of {classical.name} {formats.figure(classical.figure(ask.metric, ask.protocol))}"
         )
-    spread = f" (paired {title} difference {found.low:+.3f} to {found.high:+.3f}, {found.n} users)" if found else ""
+    paired = f" (paired {title} difference: {spread(found)}, {found.n} users)" if found else ""
     ratio = _ratio(usd_per_million(language, ask.pricing).value, usd_per_million(classical, ask.pricing).value)
     cost = f" A request costs {ratio} with the language model." if ratio else ""
-    return f"{_OPENINGS[_answer(found)]}: {counts}{spread}.{cost}"
+    return f"{_OPENINGS[_answer(found)]}: {counts}{paired}.{cost}"
 
 
 def _ratio(a: float | None, b: float | None) -> str:
@@ -206,8 +207,8 @@ def _price_of_a_hit(language: Row, classical: Row, ask: _Question) -> tuple[str,
     a, b, more = language.name, classical.name, dear - cheap
     if not found.distinguishable:
         return (
-            f"An extra hit has no price: the hits of {a} and {b} are not distinguishable ({100 * found.low:+.1f} to "
-            f"{100 * found.high:+.1f} per 100 users), and a million requests differ by {formats.dollars(more)}."
+            f"An extra hit has no price: the hits of {a} and {b} per 100 users are not distinguishable "
+            f"({spread(found, 1, 100)}), and a million requests differ by {formats.dollars(more)}."
         ), ""
     if found.mean < 0:
         dearer = f" and costs {formats.dollars(more)} more per million requests" if more > 0 else ""

@@ -64,7 +64,7 @@ def empty(sentence: str, *, page: str = "build/train.py", label: str = "Queue a 
 
 def page_path(page: str) -> str:
     """Path of a page file for links."""
-    return str(records.SAMPLE_FILE.parents[2] / "pages" / page)
+    return str(records.ROOT / "pages" / page)
 
 
 def link(page: str, label: str, **query: str) -> None:

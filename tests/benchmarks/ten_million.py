@@ -67,7 +67,10 @@ def step(name: str, csv: str) -> None:
             said["ndcg@10"] = bootstrap_mean(per_user(model.score, made, cases, "100-uniform")["ndcg@10"])
     except LlmrecError as error:
         said["refused"] = str(error)
-    said |= {"wall_s": time.perf_counter() - began, "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+    said |= {
+        "wall_s": time.perf_counter() - began,
+        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }
     print(json.dumps(said))
 
 
@@ -89,7 +92,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         csv = Path(folder) / "events.csv"
         generate(csv, rows)
-        environment = {**os.environ, "LLMREC_HOME": folder, "OPENBLAS_NUM_THREADS": "2", "PYTHONPATH": str(Path(__file__).parents[2])}
+        environment = {
+            **os.environ,
+            "LLMREC_HOME": folder,
+            "OPENBLAS_NUM_THREADS": "2",
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+        }
         for name in STEPS:
             command = [sys.executable, __file__, "--step", name, "--csv", str(csv), "--limit-gb", str(chosen.limit_gb)]
             done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

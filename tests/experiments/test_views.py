@@ -124,6 +124,14 @@ def test_the_verdict_follows_the_paired_interval(language_users, answer):
     assert "better" not in found.sentence
 
 
+def test_a_cascade_that_changes_nothing_is_called_the_same():
+    classical, cascade = make("EASE"), make("cascade", "cascade", "minilm-l6", per_s=1)
+    users = {"EASE": constant(0.2), "cascade": constant(0.2)}
+    found = verdict.judge([classical, cascade], "ndcg@10", PROTOCOL, users, users)
+    assert "the same for every user, 100 users" in found.sentence
+    assert "+0.0" not in found.sentence + found.extra_hit
+
+
 def test_an_extra_hit_costs_the_difference_in_price_over_the_difference_in_hits():
     classical, language = make("EASE", per_s=10), make("LM", "cross-encoder", "minilm-l6", per_s=5, ndcg=0.4)
     hits = {"EASE": dict.fromkeys(USERS, 0.0), "LM": {user: float(user < 20) for user in USERS}}
