@@ -22,6 +22,7 @@ from llmrec_core.experiments.views import (
     distinguishable,
     machine,
     price_or_infinity,
+    spread,
     usd_per_million,
 )
 
@@ -213,9 +214,7 @@ def _why_not(chosen: Row, other: Row, found: Difference | None, pricing: Pricing
     elif distinguishable(found):
         apart = f"ranks worse by {found.mean:.3f} ({found.low:.3f} to {found.high:.3f}, paired over {found.n} users)"
     else:
-        apart = (
-            f"is not distinguishable in quality ({found.low:+.3f} to {found.high:+.3f}, paired over {found.n} users)"
-        )
+        apart = f"is not distinguishable in quality ({spread(found)}, paired over {found.n} users)"
     mine, theirs = usd_per_million(chosen, pricing).value, usd_per_million(other, pricing).value
     ratio = theirs / mine if mine and theirs else 1.0
     if ratio > 1:

@@ -120,7 +120,9 @@ def serve(questions: IO[str], replies: IO[str]) -> None:
             body = {"error": str(error)}
         except Exception as error:  # noqa: BLE001 - a fault in one answer must not end the helper
             traceback.print_exc()
-            body = {"error": f"{type(error).__name__}: {error}. This is a fault in the program; see the worker's output"}
+            body = {
+                "error": f"{type(error).__name__}: {error}. This is a fault in the program; see the worker's output"
+            }
         replies.write(json.dumps(body) + "\n")
         replies.flush()
 

@@ -77,9 +77,7 @@ class ProtocolSpec:
         if self.candidates != "full":
             count, _, kind = self.candidates.partition("-")
             if kind not in ("uniform", "popular") or not count.isdigit() or int(count) < 2:
-                raise UsageError(
-                    f"protocol.candidates is {self.candidates!r}; expected 'full', or e.g. '100-uniform'"
-                )
+                raise UsageError(f"protocol.candidates is {self.candidates!r}; expected 'full', or e.g. '100-uniform'")
         _positive("protocol", "k", self.k)
 
     @property
@@ -203,9 +201,7 @@ class RunSpec:
     """Expected minutes on 2 CPU cores: orders the queue (cheap first) and feeds the time-left estimate."""
 
     def __post_init__(self) -> None:
-        _choice(
-            "run", "precision", self.precision, ("fp32", "tf32", "bf16", "fp16", "int8", "int8-dynamic", "int4")
-        )
+        _choice("run", "precision", self.precision, ("fp32", "tf32", "bf16", "fp16", "int8", "int8-dynamic", "int4"))
         _choice("run", "runtime", self.runtime, ("eager", "compile", "onnx"))
 
     @property
@@ -269,7 +265,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise UsageError(f"no file {path}; give the path of a spec in TOML, e.g. assets/studies/default.toml") from error
+        raise UsageError(
+            f"no file {path}; give the path of a spec in TOML, e.g. assets/studies/default.toml"
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not TOML: {error}") from error
 

@@ -19,9 +19,7 @@ class Peaks:
 
 def best_of(a: Peaks, b: Peaks) -> Peaks:
     """The higher of two measurements, each."""
-    return Peaks(
-        max(a.gemm_flops_per_s, b.gemm_flops_per_s), max(a.bandwidth_bytes_per_s, b.bandwidth_bytes_per_s)
-    )
+    return Peaks(max(a.gemm_flops_per_s, b.gemm_flops_per_s), max(a.bandwidth_bytes_per_s, b.bandwidth_bytes_per_s))
 
 
 def measure_peaks(device: str = "cpu", budget_s: float = 1.0) -> Peaks:
