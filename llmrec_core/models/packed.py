@@ -81,7 +81,7 @@ def read_history(
     stack: Stack, tokens: Tensor, mask: Tensor, *, checkpointing: bool = False, ragged: bool = True
 ) -> History:
     """Keys and values of histories (G, S), right-padded (see `compact`); with `ragged` False nothing may be padded."""
-    places = Places.of(mask) if ragged else Places(*mask.shape, None)
+    places = Places.of(mask) if ragged else Places(mask.shape[0], mask.shape[1], None)
     positions = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
     x, rotary = stack.embed(places.pick(tokens), places.pick(positions), segment=0)
     padded = None if places.index is None else mask
