@@ -16,7 +16,15 @@ VOCABULARY = {"llmrec_core.experiments.spec", "llmrec_core.experiments.context"}
 """What of `experiments` every part may name: the spec of a run, and the context it reports to."""
 HEAVY = ("torch", "transformers", "peft", "shap", "ray", "accelerate")
 NEEDS_TORCH = ("models", "training", "scoring")
-NEURAL = ("bi_encoder", "language_model", "sasrec", "explain.language", "explain.tree", "explain.drilldown")
+NEURAL = (
+    "bi_encoder",
+    "language_model",
+    "sasrec",
+    "explain.language",
+    "explain.tree",
+    "explain.drilldown",
+    "profiling.profiler",
+)
 """Modules elsewhere that run a network themselves."""
 SOURCES = sorted(CORE.rglob("*.py"))
 

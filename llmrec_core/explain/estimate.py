@@ -75,13 +75,13 @@ def coalition_order(players: int, seed: int = 0) -> Iterator[int]:
         yield everybody ^ mask
     while strata:
         size = max(strata, key=lambda size: weights[size] / (taken[size] + 1))
-        mask = next(strata[size], None)
-        if mask is None:
+        drawn = next(strata[size], None)
+        if drawn is None:
             del strata[size]
             continue
         taken[size] += 1
-        yield mask
-        yield everybody ^ mask
+        yield drawn
+        yield everybody ^ drawn
 
 
 def _pairs(players: int, size: int, rng: np.random.Generator) -> Iterator[int]:

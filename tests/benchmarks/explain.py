@@ -1,6 +1,6 @@
 """How cheap, how right and how faithful are our explanations, beside shap and captum on the same cases?
 
-The model is a MiniLM-L6 cross-encoder fine-tuned by seed (explain_model.py), the players its ten history items. The truth
+The model is the default study's fully fine-tuned MiniLM-L6 (explain_model.py), the players its ten history items. The truth
 of a case is its table of all 1,024 coalitions; every estimator is judged by the summed absolute error of its ten values
 over the sum of their absolute true values. CPU seconds are those of this process with one thread, so a busy second core
 disturbs little.
@@ -253,7 +253,7 @@ def main() -> None:
     say = (lambda *_: None) if arguments.json else (lambda *words: print(*words, flush=True))
     settings, count = load_settings(), arguments.cases or (3 if arguments.quick else 50)
     dataset, parts = data(settings)
-    recommender = fine_tuned(dataset, parts, settings)
+    recommender, origin = fine_tuned(dataset, parts, settings)
     torch.set_num_threads(1)
     chosen = cases(parts, recommender, count)
     tables = []
@@ -267,7 +267,7 @@ def main() -> None:
     if not arguments.without_decoder:
         results |= measure_smollm2(settings, dataset, parts, arguments.quick)
     conditions = {
-        "model": "MiniLM-L6 cross-encoder, shared history, full fine-tuning, 60 steps", "players": N, "cases": len(chosen),
+        "model": origin, "players": N, "cases": len(chosen),
         "data": f"ml-100k {dataset.content_hash[:8]}", "threads": 1, "torch": torch.__version__,
         "machine": platform.processor() or platform.machine(), "cores": os.cpu_count(), "load": os.getloadavg()[0],
         "quick": arguments.quick,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,15 @@ from llmrec_core.data.candidates import candidate_sets, sample_cases
 from llmrec_core.data.dataset import Dataset, load_dataset
 from llmrec_core.data.splits import Split, split
 from llmrec_core.experiments.context import RunContext
-from llmrec_core.experiments.spec import RecommenderSpec, RunSpec, TrainingSpec
+from llmrec_core.experiments.ledger import Ledger
+from llmrec_core.experiments.spec import load_study
 from llmrec_core.recommenders.language_model import LanguageModelRecommender
 from llmrec_core.settings import Settings
 
 HISTORY = 10
-STEPS = 60
+STEPS = 80
+ROW = "MiniLM cross-encoder, 6 layers, full fine-tuning"
+STUDY = Path(__file__).parents[2] / "assets" / "studies" / "default.toml"
 CASES_SEED = 7
 
 
@@ -26,26 +30,37 @@ def data(settings: Settings) -> tuple[Dataset, Split]:
     return dataset, split(dataset, "loo")
 
 
-def fine_tuned(dataset: Dataset, parts: Split, settings: Settings) -> LanguageModelRecommender:
-    """MiniLM-L6, shared history of ten titles, fully fine-tuned for 60 steps of 8 users with 15 negatives."""
-    spec = RunSpec(
-        name="MiniLM-L6 of the explanation benchmark",
-        recommender=RecommenderSpec(
-            family="cross-encoder", backbone="minilm-l6", adaptation="full", history_items=HISTORY
-        ),
-        training=TrainingSpec(
-            steps=STEPS, warmup_steps=6, learning_rate=2e-4, validate_every=STEPS, validation_users=40
-        ),
-    )
-    folder = settings.home / "benchmarks" / f"explain-{spec.hash}"
-    if not (folder / "manifest.json").is_file():
-        made = LanguageModelRecommender(spec, dataset, settings)
-        with tempfile.TemporaryDirectory() as scratch:
-            made.fit(parts, RunContext(Path(scratch)))
-        made.save(folder)
+def fine_tuned(dataset: Dataset, parts: Split, settings: Settings) -> tuple[LanguageModelRecommender, str]:
+    """The default study's fully fine-tuned MiniLM-L6, and where it came from.
+
+    A finished run of that name in the reader's ledger, else one trained here by seed for fewer steps and kept.
+    """
+    row = next(run for run in load_study(STUDY).runs if run.name == ROW)
+    found = _finished(settings)
+    if found is not None:
+        folder, origin = found, f"run of the study: {ROW}"
+    else:
+        spec = replace(row, training=replace(row.training, steps=STEPS, warmup_steps=8, validate_every=STEPS))
+        folder = settings.home / "benchmarks" / f"explain-{spec.hash}"
+        origin = f"{ROW}, trained here for {STEPS} steps"
+        if not (folder / "manifest.json").is_file():
+            made = LanguageModelRecommender(spec, dataset, settings)
+            with tempfile.TemporaryDirectory() as scratch:
+                made.fit(parts, RunContext(Path(scratch)))
+            made.save(folder)
     loaded = LanguageModelRecommender.load(folder, dataset, settings)
     loaded.ready()
-    return loaded
+    assert loaded.model.layout.history_items == HISTORY, "the study reads ten history items"
+    return loaded, origin
+
+
+def _finished(settings: Settings) -> Path | None:
+    if settings.ledger_url.startswith("sqlite") and not (settings.home / "ledger.db").is_file():
+        return None
+    ledger = Ledger.open(settings)
+    runs = [run for run in ledger.runs() if run.name == ROW and run.state == "finished"]
+    folders = [settings.runs / run.id / "model" for run in sorted(runs, key=lambda run: run.finished or "")]
+    return next((folder for folder in reversed(folders) if (folder / "manifest.json").is_file()), None)
 
 
 def cases(parts: Split, recommender: LanguageModelRecommender, count: int) -> list[tuple[np.ndarray, int, int]]:

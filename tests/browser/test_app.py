@@ -81,10 +81,10 @@ def test_a_table_downloads_as_csv_without_formulas(hostile, open_page, tmp_path)
     settled(page)
     with page.expect_download() as download:
         page.get_by_test_id("stDownloadButton").first.get_by_role("button").click()
-    target = tmp_path / "list.csv"
+    target = tmp_path / "reasons.csv"
     download.value.save_as(target)
     lines = target.read_text("utf-8").splitlines()
-    assert lines[0] == "#,Title,Score"
+    assert lines[0] == "History item,Shapley value"
     assert not any(cell.startswith(("=", "@", "+")) for line in lines for cell in line.split(","))
 
 

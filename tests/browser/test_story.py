@@ -75,7 +75,7 @@ def test_a_run_is_queued_watched_found_and_explained(home, worker, serve, open_p
 
     page.goto(f"{address}/why-this-item?study=tiny&why_run=EASE")
     settled(page)
-    item = page.get_by_role("combobox", name="Item")
+    item = page.get_by_role("combobox", name="Item", exact=True)
     item.click()
     page.get_by_role("option").nth(4).click()
     page.get_by_role("button", name="Explain this item").click()

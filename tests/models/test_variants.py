@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from llmrec_core.errors import UnsupportedError
-from llmrec_core.models import onnx_engine
+from llmrec_core.models.onnx_engine import OnnxEngine
 from llmrec_core.models.precision import apply_precision
 from llmrec_core.models.runtimes import apply_runtime
 from llmrec_core.models.weight_only import Int4Linear, Int8Linear
@@ -43,27 +43,31 @@ def test_tf32_is_refused_on_a_cpu():
         apply_precision(scorer_model("bert"), "tf32")
 
 
-@pytest.mark.parametrize("kind, head", [("bert", "linear"), ("bert", "attention"), ("llama", "yes-no")])
-def test_onnx_runtime_gives_the_same_scores(kind, head):
+@pytest.fixture(scope="module", params=[("bert", "attention"), ("llama", "yes-no")])
+def exported(request):
+    """A model, its scores by torch, and the same model behind ONNX Runtime."""
     pytest.importorskip("onnxruntime", reason="no onnxruntime: pip install onnxruntime onnx onnxscript")
     pytest.importorskip("onnxscript", reason="no onnxscript: pip install onnxruntime onnx onnxscript")
-    made = scorer_model(kind, head=head)
-    requests = ([1, 2, 3], [], [5])
-    exact = [Scorer(made).scores(history, ITEMS) for history in requests]
+    made = scorer_model(request.param[0], head=request.param[1])
+    exact = {history: Scorer(made).scores(history, ITEMS) for history in ((1, 2, 3), (), (5,))}
     apply_runtime(made, "onnx")
-    for history, expected in zip(requests, exact, strict=True):
+    return made, exact
+
+
+def test_onnx_runtime_gives_the_same_scores(exported):
+    made, exact = exported
+    assert made.engine is not None and made.engine.bytes > 0
+    for history, expected in exact.items():
         np.testing.assert_allclose(Scorer(made).scores(history, ITEMS), expected, atol=2e-4, rtol=1e-4)
 
 
-def test_an_onnx_export_that_differs_is_refused(monkeypatch):
-    pytest.importorskip("onnxruntime", reason="no onnxruntime: pip install onnxruntime onnx onnxscript")
-    pytest.importorskip("onnxscript", reason="no onnxscript: pip install onnxruntime onnx onnxscript")
-    made = scorer_model("bert")
-    honest = onnx_engine.OnnxEngine.score
-    monkeypatch.setattr(onnx_engine.OnnxEngine, "score", lambda self, *inputs: honest(self, *inputs) * 1.01)
+def test_an_onnx_export_that_differs_is_refused(exported, monkeypatch):
+    made = exported[0]
+    engine, honest = made.engine, OnnxEngine.score
+    monkeypatch.setattr(OnnxEngine, "score", lambda self, *inputs: honest(self, *inputs) * 1.01)
+    monkeypatch.setattr(made, "engine", None)  # torch's own scores to compare with
     with pytest.raises(UnsupportedError, match="differs from its source"):
-        apply_runtime(made, "onnx")
-    assert made.engine is None
+        engine._compare(made)
 
 
 def test_onnx_serves_fp32_in_mode_shared_only():
