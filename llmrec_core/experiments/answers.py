@@ -214,12 +214,14 @@ def _profile_grid(model: str, payload: Mapping[str, Any], settings: Settings) ->
         raise UsageError(
             "a grid is measured of a backbone: give model, a Hugging Face id, a folder or a config.json, not a run"
         )
-    listed = {
+    listed: dict[str, Any] = {
         name: tuple(int(value) for value in payload[name])
         for name in ("batches", "history_tokens", "candidates")
         if isinstance(payload.get(name), (list, tuple)) and payload[name]
     }
-    single = {name: int(payload[name]) for name in ("candidate_tokens", "depth", "repeats") if payload.get(name)}
+    single: dict[str, Any] = {
+        name: int(payload[name]) for name in ("candidate_tokens", "depth", "repeats") if payload.get(name)
+    }
     found = profile_model(
         model, settings, precision=str(payload.get("precision") or "fp32"), runtime=str(payload.get("runtime") or "eager"),
         device_name=str(payload.get("device") or "auto"), **listed, **single,

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from llmrec_core.errors import CheckpointError, UnsupportedError, UsageError
+from llmrec_core.models.architectures import Block
 from llmrec_core.models.backbones import Backbone, load_backbone
 from llmrec_core.models.devices import pick_device
 from llmrec_core.models.precision import apply_precision
@@ -58,7 +59,7 @@ class DrawnTokens:
 
     def __init__(self, vocabulary: int, history_tokens: int, candidates: int, candidate_tokens: int) -> None:
         rng = np.random.default_rng(0)
-        self._draw = lambda size: [int(token) for token in rng.integers(0, vocabulary, size)]
+        self._draw: Callable[[int], list[int]] = lambda size: list(map(int, rng.integers(0, vocabulary, size)))
         self.history_tokens = history_tokens
         self.candidates = [self._draw(candidate_tokens) for _ in range(candidates)]
         self.candidate_lengths = np.full(candidates, candidate_tokens)
@@ -286,7 +287,7 @@ def _layers(
         for number, block in enumerate(stack.blocks):
             for name in ("queries", "keys_values", "close"):
                 setattr(block, name, clocked(number, block, name))
-            if type(block).project is not type(block).__mro__[1].project:
+            if type(block).project is not Block.project:
                 block.project = clocked(number, block, "project")
         for _ in range(3):
             spent.clear()
@@ -307,7 +308,7 @@ def _layers(
         for number in range(shape.layers)
         for part, flops in _part_flops(shape, size, candidate_tokens, last=number == shape.layers - 1).items()
     ]
-    inside = sum(row["seconds"] for row in rows)
+    inside = sum(best[1].values())
     return [*rows, {"layer": None, "part": "embedding, head and copies", "seconds": best[0] - inside, "flops": 0.0}]
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -104,8 +105,8 @@ def calibrate(
     states, finals = [], []
     for history, items in zip(histories, candidates, strict=True):
         prefix = scorer.prefix(model.layout.history(history))
-        states.append(scorer.through(items, lambda part, prefix=prefix: model.item_states(prefix, part, depth=depth)))
-        finals.append(scorer.through(items, lambda part, prefix=prefix: model.score_items(prefix, part)))
+        states.append(scorer.through(items, partial(model.item_states, prefix, depth=depth)))
+        finals.append(scorer.through(items, partial(model.score_items, prefix)))
     half = len(histories) // 2
     inputs = np.concatenate(states[:half]).astype(np.float64)
     inputs = np.hstack((inputs, np.ones((len(inputs), 1))))
