@@ -37,9 +37,19 @@ def plain_pass(recommender: Any, history: np.ndarray, item: int) -> Callable[[in
         prompt = layout.assemble([int(i) for bit, i in enumerate(history) if mask >> bit & 1])
         if stack.causal:
             return float(model.score_pairs([prompt], [candidate])[0])
-        return float(model.head(_hugging_face(stack, prompt, candidate)[:, len(prompt)])[0])
+        return float(_read(model, _hugging_face(stack, prompt, candidate), len(prompt)))
 
     return score
+
+
+def _read(model: Any, states: Any, past: int) -> Any:
+    """The head's score of one sequence (1, T, E) whose candidate begins at `past`."""
+    import torch
+
+    if model.head.all_tokens:
+        own = states[None, :, past:]
+        return model.head(own, torch.ones(own.shape[:3], dtype=torch.bool))[0, 0]
+    return model.head(states[:, past])[0]
 
 
 def _hugging_face(stack: Any, prompt: list[int], candidate: list[int], absent: np.ndarray | None = None) -> Any:
@@ -92,10 +102,8 @@ def shap_pipeline(recommender: Any, history: np.ndarray, item: int) -> tuple[np.
             self.anchor = torch.nn.Parameter(torch.zeros(1))
 
         def forward(self, input_ids: Any, **_: Any) -> Any:
-            rows = [_hugging_face(stack, row.tolist(), candidate)[:, row.shape[0]] for row in input_ids]
-            return transformers.modeling_outputs.SequenceClassifierOutput(
-                logits=torch.stack([model.head(row)[0] for row in rows])[:, None]
-            )
+            scores = [_read(model, _hugging_face(stack, row.tolist(), candidate), len(row)) for row in input_ids]
+            return transformers.modeling_outputs.SequenceClassifierOutput(logits=torch.stack(scores)[:, None])
 
     pipeline = transformers.pipeline(
         "text-classification", model=Ranker().eval(), tokenizer=tokenizer, top_k=None, function_to_apply="none"
