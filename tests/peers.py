@@ -16,27 +16,40 @@ import torch
 from llmrec_core.models.backbones import Backbone
 from llmrec_core.models.prompts import PromptLayout
 from llmrec_core.profiling import device
-from llmrec_core.profiling.peaks import measure_peaks
+from llmrec_core.profiling.peaks import GEMM
+from llmrec_core.profiling.timing import FOREIGN_LIMIT
 
 HISTORY_ITEMS = 10
 
 
 class Clock:
-    """Runs rivals in turn, so that whatever else the machine does hits all of them, and keeps each one's seconds."""
+    """Runs rivals in turn, so that whatever else the machine does hits all of them, and keeps each one's seconds.
 
-    def __init__(self) -> None:
+    With `one_thread` it counts CPU seconds of a single thread instead of wall seconds: the work itself, also on a machine
+    that others are using.
+    """
+
+    def __init__(self, one_thread: bool = False) -> None:
         self.seconds: dict[str, list[float]] = {}
         self.peak_flops_per_s = 0.0
+        self.one_thread = one_thread
+        self.now = time.process_time if one_thread else time.perf_counter
+        if one_thread:
+            torch.set_num_threads(1)
         self._began, self._busy, self._own = time.perf_counter(), *_cpu_seconds()
 
     def rounds(self, rivals: dict[str, Callable[[], Any]], count: int) -> None:
         """`count` rounds; the machine's own speed is measured in each."""
+        a = torch.randn(GEMM, GEMM)
         for _ in range(count):
-            self.peak_flops_per_s = max(self.peak_flops_per_s, measure_peaks(budget_s=0.3).gemm_flops_per_s)
+            for _ in range(15):
+                start = self.now()
+                torch.mm(a, a)
+                self.peak_flops_per_s = max(self.peak_flops_per_s, 2 * GEMM**3 / (self.now() - start))
             for name, call in rivals.items():
-                start = time.perf_counter()
+                start = self.now()
                 call()
-                self.seconds.setdefault(name, []).append(time.perf_counter() - start)
+                self.seconds.setdefault(name, []).append(self.now() - start)
 
     def fastest(self, name: str) -> float:
         """Seconds of the fastest repetition: the one that others disturbed least."""
@@ -60,6 +73,8 @@ class Clock:
             **{name: version(name) for name in names},
             "gemm_peak_gflops": round(self.peak_flops_per_s / 1e9, 1),
             "foreign_load": round(self.foreign_load(), 3),
+            "noisy": self.foreign_load() > FOREIGN_LIMIT,
+            "clock": "CPU seconds of one thread" if self.one_thread else "wall seconds",
             "statistic": "fastest of interleaved repetitions",
             "repetitions": {name: len(values) for name, values in self.seconds.items()},
             "seconds": {name: round(self.fastest(name), 4) for name in self.seconds},
