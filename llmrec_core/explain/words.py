@@ -26,6 +26,8 @@ def sentence(title: str, explanation: Explanation, rival: str = "") -> str:
     helping = [f"{label} ({value:+.3f})" for value, label in sure[:2] if value > 0]
     lowest, against = sure[-1]
     tail = f"; {against} speaks against it ({lowest:+.3f})" if lowest < 0 else ""
+    if not helping and unsure:
+        return f"No reason for {named} is certain{tail}. Score more coalitions to know more."
     if not helping:
         return f"Nothing in the history speaks for {named}; {against} has the lowest value ({lowest:+.3f})."
     return f"{named} is recommended mostly because of {' and '.join(helping)}{tail}."

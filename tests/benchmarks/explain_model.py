@@ -18,7 +18,7 @@ from llmrec_core.recommenders.language_model import LanguageModelRecommender
 from llmrec_core.settings import Settings
 
 HISTORY = 10
-STEPS = 80
+STEPS = 60
 ROW = "MiniLM cross-encoder, 6 layers, full fine-tuning"
 STUDY = Path(__file__).parents[2] / "assets" / "studies" / "default.toml"
 CASES_SEED = 7

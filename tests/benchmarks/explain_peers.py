@@ -88,6 +88,7 @@ def shap_pipeline(recommender: Any, history: np.ndarray, item: int) -> tuple[np.
     import torch
     import transformers
 
+    transformers.logging.set_verbosity_error()
     model = recommender.model
     layout, stack, tokenizer = model.layout, model.backbone.stack, model.backbone.tokenizer
     candidate = layout.candidates[item]
@@ -145,8 +146,8 @@ def peers_on_table(table: np.ndarray, plain_s: float) -> dict[str, tuple[np.ndar
     whole = np.ones((1, N))
     found = {}
     calls: dict[str, Callable[[], np.ndarray]] = {
-        "shap_exact": lambda: shap.explainers.Exact(rows, masker)(whole).values[0],
-        "shap_permutation": lambda: shap.explainers.Permutation(rows, masker, seed=0)(whole).values[0],
+        "shap_exact": lambda: shap.explainers.Exact(rows, masker)(whole, silent=True).values[0],
+        "shap_permutation": lambda: shap.explainers.Permutation(rows, masker, seed=0)(whole, silent=True).values[0],
         "captum_sampling": lambda: captum.attr.ShapleyValueSampling(one).attribute(torch.ones(1, N)).numpy()[0],
     }
     for name, call in calls.items():
