@@ -199,7 +199,7 @@ def _curves(game: Coalitions, question: Question, found: Explanation) -> dict[st
     if found.full_table is None and question.payload.get("honesty") != "full":
         return None
     order = np.argsort(-found.values, kind="stable")
-    coming, going = curves(game, [question.item], order)
+    coming, going = curves(game, [question.item], order.tolist())
     return {
         "order": [found.players[i].label for i in order],
         "insertion": coming[:, 0].tolist(),

@@ -154,7 +154,7 @@ class Memory:
 
 def weights_version(recommender: Any) -> tuple[Any, ...]:
     """Changes whenever a weight is written or replaced; constant for recommenders without parameters."""
-    model = getattr(recommender, "model", None)
+    model: Any = getattr(recommender, "model", None)
     if not hasattr(model, "parameters"):
         return ()
     return tuple((id(p), 0 if p.is_inference() else p._version) for p in model.parameters())

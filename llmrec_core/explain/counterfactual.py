@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -88,21 +88,28 @@ def smallest_set(
             return result(sets[int(np.argmax(np.where(gone, margin, -np.inf)))], True, True)
     else:
         return result((), False, True)
-    return _greedy(removable, values, without, out, result)
+    removed = _greedy(removable, values, without, out)
+    return result(removed or (), removed is not None, False)
 
 
-def _greedy(removable, values, without, out, result) -> Counterfactual:
+def _greedy(
+    removable: Sequence[int],
+    values: np.ndarray | None,
+    without: Callable[[Sequence[Sequence[int]]], np.ndarray],
+    out: Callable[[np.ndarray], np.ndarray],
+) -> list[int] | None:
+    """Remove the largest values one after another, then put back what was not needed; None when nothing helps."""
     order = sorted(removable, key=lambda i: -(values[i] if values is not None else 0.0))
     steps = [order[: stop + 1] for stop in range(len(order))]
     gone = out(without(steps))
     if not gone.any():
-        return result((), False, False)
+        return None
     removed = steps[int(np.argmax(gone))]
     for player in reversed(removed[:-1]):
         thinner = [other for other in removed if other != player]
         if bool(out(without([thinner]))[0]):
             removed = thinner
-    return result(sorted(removed), True, False)
+    return sorted(removed)
 
 
 def curves(game: Coalitions, items: Sequence[int], order: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:

@@ -49,7 +49,9 @@ def item_words(
     rng = np.random.default_rng(seed)
     others = [i for i in range(len(scores.players)) if i != owner]
     rows: dict[tuple[bytes, bytes], int] = {}
-    paths, candidates, steps = [], [], []
+    paths: list[list[tuple[int, ...]]] = []
+    candidates: list[list[tuple[int, ...]]] = []
+    steps: list[tuple[np.ndarray, list[int]]] = []
     arrived, order, word_order = 0, np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     for draw in range(DRAWS):
         if draw % 2:  # every second draw is the opposite of the one before: their mean varies less

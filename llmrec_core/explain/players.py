@@ -46,7 +46,7 @@ def read_items(recommender: Any, history: np.ndarray) -> np.ndarray:
     let an older one slip in, so explanations start from these.
     """
     history = np.asarray(history, dtype=np.int64)
-    model = getattr(recommender, "model", None)
+    model: Any = getattr(recommender, "model", None)
     if hasattr(model, "layout"):
         return np.array(model.layout.keep(history.tolist()), dtype=np.int64)
     limit = getattr(recommender, "length", 0) or getattr(recommender, "history_items", 0)

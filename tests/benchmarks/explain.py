@@ -235,6 +235,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print nothing but the last line")
     parser.add_argument("--quick", action="store_true", help="few cases and repetitions")
     parser.add_argument("--cases", type=int, default=0, help="cases with a full table (default 50, quick 2)")
+    parser.add_argument("--model", type=Path, help="model folder of a finished run that reads ten history items")
     parser.add_argument("--without-decoder", action="store_true", help="leave SmolLM2 out")
     arguments = parser.parse_args()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -249,7 +250,7 @@ def main() -> None:
     say = (lambda *_: None) if arguments.json else (lambda *words: print(*words, flush=True))
     settings, count = load_settings(), arguments.cases or (2 if arguments.quick else 50)
     dataset, parts = data(settings)
-    recommender, origin = fine_tuned(dataset, parts, settings)
+    recommender, origin = fine_tuned(dataset, parts, settings, arguments.model)
     torch.set_num_threads(1)
     chosen = cases(parts, recommender, count)
     tables = []

@@ -30,14 +30,19 @@ def data(settings: Settings) -> tuple[Dataset, Split]:
     return dataset, split(dataset, "loo")
 
 
-def fine_tuned(dataset: Dataset, parts: Split, settings: Settings) -> tuple[LanguageModelRecommender, str]:
+def fine_tuned(
+    dataset: Dataset, parts: Split, settings: Settings, given: Path | None = None
+) -> tuple[LanguageModelRecommender, str]:
     """The default study's fully fine-tuned MiniLM-L6, and where it came from.
 
-    A finished run of that name in the reader's ledger, else one trained here by seed for fewer steps and kept.
+    A given folder, else a finished run of that name in the reader's ledger, else one trained here by seed for fewer
+    steps and kept.
     """
     row = next(run for run in load_study(STUDY).runs if run.name == ROW)
     found = _finished(settings)
-    if found is not None:
+    if given is not None:
+        folder, origin = given, ""
+    elif found is not None:
         folder, origin = found, f"run of the study: {ROW}"
     else:
         spec = replace(row, training=replace(row.training, steps=STEPS, warmup_steps=8, validate_every=STEPS))
@@ -51,6 +56,12 @@ def fine_tuned(dataset: Dataset, parts: Split, settings: Settings) -> tuple[Lang
     loaded = LanguageModelRecommender.load(folder, dataset, settings)
     loaded.ready()
     assert loaded.model.layout.history_items == HISTORY, "the study reads ten history items"
+    if given is not None:
+        training = loaded.spec.training
+        origin = (
+            f"MiniLM-L6 cross-encoder, head {loaded.spec.recommender.head}, {training.steps} steps at "
+            f"{training.learning_rate:g}, given by --model"
+        )
     return loaded, origin
 
 
