@@ -12,7 +12,7 @@ import numpy as np
 from llmrec_core.data.dataset import Dataset
 from llmrec_core.errors import UnsupportedError, UsageError
 from llmrec_core.explain.coalitions import BASELINES, Coalitions
-from llmrec_core.explain.counterfactual import curves, smallest_set
+from llmrec_core.explain.counterfactual import Counterfactual, curves, smallest_set
 from llmrec_core.explain.engine import Explanation, contrast, explain
 from llmrec_core.explain.honesty import faithfulness, spearman
 from llmrec_core.explain.question import Question, id_of, item_of, title_of
@@ -72,6 +72,7 @@ def explain_answer(
         rival = question.explain(question.against)
         body["contrast"] = _contrast(question, found, rival)
     body["smallest_set"] = _smallest(question, game, found)
+    body["others"] = _others(question, game, found)
     body["curves"] = _curves(game, question, found)
     body["honesty"] = _honesty(question, game, found)
     if payload.get("without"):
@@ -145,7 +146,13 @@ def _smallest(question: Question, game: Coalitions, found: Explanation) -> dict[
     else:
         return {"items": [], "players": [], "proved": False, "found": False, "reason": "name a rival or a list"}
     limit = int(question.payload.get("proof_budget") or PROOF_FORWARDS)
-    change_of = smallest_set(game, question.item, rivals, places=places, values=found.values, limit=limit)
+    change_of = smallest_set(
+        game, question.item, rivals, places=places, together=question.listed, values=found.values, limit=limit
+    )
+    return _change_json(question, found, change_of)
+
+
+def _change_json(question: Question, found: Explanation, change_of: Counterfactual) -> dict[str, Any]:
     labels = [player.label for player in found.players]
     places_of = [place for number in change_of.removed for place in found.players[number].places]
     return {
@@ -161,9 +168,29 @@ def _smallest(question: Question, game: Coalitions, found: Explanation) -> dict[
             change_of,
             title_of(question.dataset, question.item),
             labels,
-            [title_of(question.dataset, r) for r in rivals],
+            [title_of(question.dataset, rival) for rival in change_of.rivals],
         ),
     }
+
+
+def _others(question: Question, game: Coalitions, found: Explanation) -> list[dict[str, Any]]:
+    """The same for every other item of the list, and what would put it in front: a page contrasts without asking."""
+    rows = []
+    for other in question.listed:
+        one = question.explain(other)
+        below = smallest_set(game, question.item, [other], together=question.listed, limit=0, thin=False)
+        rows.append(
+            {
+                "item_id": id_of(question.dataset, other),
+                "title": title_of(question.dataset, other),
+                "base": one.base,
+                "prediction": one.prediction,
+                "values": one.values.tolist(),
+                "errors": one.errors.tolist(),
+                "below": _change_json(question, found, below),
+            }
+        )
+    return rows
 
 
 def _without(question: Question, game: Coalitions, found: Explanation) -> dict[str, Any]:

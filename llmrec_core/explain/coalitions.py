@@ -122,9 +122,9 @@ class Coalitions:
             len(wanted), len(rows)
         )
 
-    def known(self, item: int) -> np.ndarray:
-        """Coalitions already scored for an item, ascending."""
-        return np.array(sorted(self._rows.get(int(item), ())), dtype=np.int64)
+    def known(self, items: Sequence[int]) -> set[int]:
+        """Coalitions already scored for all of these items."""
+        return set.intersection(*(set(self._rows.get(int(item), ())) for item in items))
 
 
 class Memory:

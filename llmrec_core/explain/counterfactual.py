@@ -30,6 +30,8 @@ class Counterfactual:
     """Items the place is compared with."""
     places: int
     """The item is out as soon as so many rivals score higher."""
+    tried: int = 0
+    """All sets of up to so many players were scored."""
     scores: tuple[float, ...] = ()
     """Score of the item, then of the rivals, without the removed players."""
 
@@ -40,17 +42,20 @@ def smallest_set(
     rivals: Sequence[int],
     *,
     places: int = 1,
+    together: Sequence[int] = (),
     values: np.ndarray | None = None,
     limit: int = MAX_FORWARDS,
+    thin: bool = True,
 ) -> Counterfactual:
     """The smallest set of history items whose removal puts at least `places` rivals above the item.
 
     "Below B" is rivals = [B], places 1; "out of the top k" is the other contenders of the list and places k. Sets are
     tried by size, all of one size before the next, so the first that succeeds is proved smallest (for these rivals; one
     that was not compared can only push the item further down). Beyond `limit` new coalitions the largest values are
-    removed one after another, the set is thinned, and it is not proved.
+    removed one after another, the set is thinned, and it is not proved (with `thin`, else the search ends there).
 
     Args:
+        together: further items of the list, scored in the same passes for later questions.
         values: Shapley values of the players, for the order beyond the limit.
 
     Raises:
@@ -59,11 +64,12 @@ def smallest_set(
     if places < 1 or len(rivals) < places:
         raise UsageError(f"{len(rivals)} rivals for {places} places; name at least as many items to compare with")
     removable = [i for i, player in enumerate(game.players) if player.kind in ("item", "group")]
-    columns, before = [item, *rivals], game.forwards
+    columns, before = list(dict.fromkeys((item, *rivals, *together))), game.forwards
+    shown, tried = len(rivals) + 1, 0
 
     def without(sets: Sequence[Sequence[int]]) -> np.ndarray:
         masks = [game.everybody & ~sum(1 << i for i in removed) for removed in sets]
-        return game.values(np.array(masks, dtype=np.int64), columns)
+        return game.values(np.array(masks, dtype=np.int64), columns)[:, :shown]
 
     def out(scores: np.ndarray) -> np.ndarray:
         return (scores[..., 1:] > scores[..., :1]).sum(-1) >= places
@@ -71,24 +77,27 @@ def smallest_set(
     def result(removed: Sequence[int], found: bool, proved: bool) -> Counterfactual:
         scores = without([removed])[0]
         return Counterfactual(
-            tuple(removed), found, proved, game.forwards - before, tuple(rivals), places, tuple(scores.tolist())
+            tuple(removed), found, proved, game.forwards - before, tuple(rivals), places, tried, tuple(scores.tolist())
         )
 
     if bool(out(without([()]))[0]):
         return result((), True, True)
-    known = len(game.known(item)) == 1 << len(game.players)
+    known = game.known(columns)
     for size in range(1, len(removable) + 1):
-        if not known and game.forwards - before + math.comb(len(removable), size) > limit:
+        if math.comb(len(removable), size) - len(known) > limit:
             break
         sets = list(combinations(removable, size))
-        scores = without(sets)
+        missing = sum(game.everybody & ~sum(1 << i for i in removed) not in known for removed in sets)
+        if game.forwards - before + missing > limit:
+            break
+        scores, tried = without(sets), size
         gone = out(scores)
         if gone.any():
             margin = np.sort(scores[:, 1:], axis=1)[:, -places] - scores[:, 0]
             return result(sets[int(np.argmax(np.where(gone, margin, -np.inf)))], True, True)
     else:
         return result((), False, True)
-    removed = _greedy(removable, values, without, out)
+    removed = _greedy(removable, values, without, out) if thin else None
     return result(removed or (), removed is not None, False)
 
 

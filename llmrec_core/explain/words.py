@@ -11,15 +11,23 @@ from llmrec_core.explain.honesty import uncertain
 
 def sentence(title: str, explanation: Explanation, rival: str = "") -> str:
     """The two strongest reasons for the item, and the strongest against, with what is not certain left out."""
+    labels = [player.label for player in explanation.players]
+    return reasons(title, labels, explanation.values.tolist(), explanation.errors.tolist(), rival)
+
+
+def reasons(
+    title: str, labels: Sequence[str], values: Sequence[float], errors: Sequence[float], rival: str = ""
+) -> str:
+    """As `sentence`, from plain lists."""
     named = f"{title} rather than {rival}" if rival else title
-    unsure = set(uncertain(explanation))
     sure = [
-        (value, explanation.players[i].label)
-        for i, value in enumerate(explanation.values)
-        if i not in unsure and value != 0
+        (value, label)
+        for value, error, label in zip(values, errors, labels, strict=True)
+        if value and abs(value) >= error
     ]
+    unsure = any(value and abs(value) < error for value, error in zip(values, errors, strict=True))
     if not sure:
-        if not explanation.values.any():
+        if not any(values):
             return f"No part of what the model read changes its score of {named}: it would score it the same without."
         return f"No reason for {named} is certain: every value is smaller than its error. Score more coalitions."
     sure.sort(key=lambda pair: -pair[0])
@@ -40,9 +48,14 @@ def change(found: Counterfactual, title: str, labels: Sequence[str], rivals: Seq
         if len(rivals) == 1
         else f"leaves the first {found.places} of {len(rivals) + 1} compared"
     )
+    stays = f"stays above {rivals[0]}" if len(rivals) == 1 else f"stays in the first {found.places}"
+    if not found.found and found.proved:
+        return f"Whatever history items are removed, {title} {stays}: every set was scored."
     if not found.found:
-        sure = "Proved: every set was scored." if found.proved else "Not proved: not every set was scored."
-        return f"No removal of history items was found after which {title} {goal}. {sure}"
+        sizes = f"no set of up to {found.tried} items does it" if found.tried else "nothing was found"
+        return (
+            f"After removing which history items {title} {goal} is not known: {sizes}, larger sets were not all tried."
+        )
     if not found.removed:
         return f"{title} already {goal} with the whole history."
     names = " and ".join(labels[i] for i in found.removed)

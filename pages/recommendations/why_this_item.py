@@ -156,7 +156,7 @@ with reason_column:
         conversation.exports(body, f"{row.name}, user {user}")
         conversation.honesty(question, body)
         if not study.recorded:
-            conversation.contrast(question, entries)
+            conversation.contrast(question, body, entries)
             conversation.change(question, body)
             conversation.compare(question, body, {one.run_id: one.name for one in rows})
 widgets.caption(f"{row.name} · {widgets.conditions([row])}")

@@ -10,13 +10,14 @@ import streamlit as st
 
 from llmrec_core.experiments import formats
 from llmrec_core.experiments.lists import Entry
+from llmrec_core.explain import reading
 from pages.shared import charts, reasons, widgets
 
 NOBODY = "–"
 
 
-def contrast(question: Mapping[str, Any], entries: Sequence[Entry]) -> None:
-    """Instead of …? The difference of two explanations."""
+def contrast(question: Mapping[str, Any], body: Mapping[str, Any], entries: Sequence[Entry]) -> None:
+    """Instead of …? The difference of two explanations, and what would put the other in front."""
     st.subheader("Instead of?")
     titles = {entry.item_id: f"{entry.place}. {entry.title}" for entry in entries if entry.item_id != question["item"]}
     rival = st.selectbox(
@@ -28,12 +29,14 @@ def contrast(question: Mapping[str, Any], entries: Sequence[Entry]) -> None:
     )
     if rival == NOBODY:
         return
-    asked = {**question, "against": rival}
-    widgets.ask("why_contrast", "explain", asked)
-    body = widgets.answer("why_contrast", "explain", asked)
-    if body is None:
-        return
-    found = body["contrast"]
+    found = reading.contrast_in(body, rival)
+    if found is None:  # a decoder's answer holds its own item only
+        asked = {**question, "against": rival}
+        widgets.ask("why_contrast", "explain", asked)
+        answer = widgets.answer("why_contrast", "explain", asked)
+        if answer is None:
+            return
+        found = {**answer["contrast"], "below": answer["smallest_set"]}
     widgets.say(found["text"])
     st.plotly_chart(
         reasons.value_bars(found["players"], "difference of the two scores (no unit)"),
@@ -41,8 +44,7 @@ def contrast(question: Mapping[str, Any], entries: Sequence[Entry]) -> None:
         config=charts.CONFIG,
         alt="Shapley values of the difference of two scores",
     )
-    widgets.say(body["smallest_set"]["text"])
-    widgets.caption(f"The difference of two explanations took {formats.duration(float(found['seconds']))}.")
+    widgets.say(found["below"]["text"])
 
 
 def change(question: Mapping[str, Any], body: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ import pytest
 from llmrec_core.errors import UnsupportedError, UsageError
 from llmrec_core.explain.answer import explain_answer
 from llmrec_core.explain.question import MEMORY
+from llmrec_core.explain.reading import contrast_in
 
 HISTORY = [3, 7, 11, 2, 9]
 
@@ -47,6 +48,19 @@ def test_second_item_of_a_list_and_contrast_cost_nothing(rule, small_dataset):
     assert second["contrast"]["prediction"] == pytest.approx(0.05)
     other = ask(recommender, small_dataset, history=[3, 7, 11, 2], item=16)
     assert other["forwards"] == 16
+
+
+def test_a_page_contrasts_from_the_answer_alone(rule, small_dataset):
+    recommender = rule(
+        lambda history, item: {15: 2.0 * (3 in history), 16: 1.0, 17: 0.5 + (7 in history)}.get(item, 0.0)
+    )
+    body = ask(recommender, small_dataset, list=[16, 17])
+    found = contrast_in(body, "i17")
+    asked = ask(recommender, small_dataset, against=17)["contrast"]
+    assert [p["value"] for p in found["players"]] == pytest.approx([p["value"] for p in asked["players"]])
+    assert found["prediction"] == pytest.approx(0.5) and "rather than" in found["text"]
+    assert found["below"]["items"] == ["i3"] and found["below"]["proved"]
+    assert contrast_in(body, "i20") is None
 
 
 def test_out_of_the_top_k_of_a_list(rule, small_dataset):
