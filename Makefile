@@ -43,7 +43,7 @@ install-dev: .venv/installed-dev
 
 .venv/installed-dev: .venv/installed pyproject.toml
 	@echo "installing what tests need"
-	@$(PIP) -e ".[dev,postgres]" -c requirements.lock
+	@$(PIP) -e ".[dev,postgres,onnx]" -c requirements.lock
 	@touch $@
 
 # Browser tests drive Debian's Chromium; without it they are skipped, with the reason.

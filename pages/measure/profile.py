@@ -95,6 +95,9 @@ if answer:
     widgets.caption(f"{answer.get('name', '')} · {conditions}")
     if answer.get("command"):
         st.code(answer["command"], language=None)
+    if profiling.layers(answer):
+        widgets.caption(profiling.roofline(answer))
+        widgets.table(pd.DataFrame(profiling.layers(answer)), "profile_layers", "profile_layers.csv")
     widgets.table(
         pd.DataFrame(
             [

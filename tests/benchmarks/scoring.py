@@ -97,7 +97,7 @@ def minilm(clock: Clock, quick: bool) -> dict[str, float]:
     for _ in range(2 if quick else 5):
         clock.rounds(ours, 4)
         clock.rounds(slow, 1)
-    clock.rounds({"minilm shared 1000": lambda: request(shared, 1000)}, 2 if quick else 3)
+    clock.rounds({"minilm shared 1000": lambda: request(shared, 1000)}, 4)
     clock.rounds({f"CrossEncoder 1000, batches of {batch}": lambda: predict(1000, batch)}, 1 if quick else 3)
     clock.rounds(ours, 4)
     shape = counts.shape_of(shared.model.backbone.stack.config)

@@ -118,3 +118,19 @@ def test_slower_than_fp32_is_a_warning(settings, monkeypatch):
     monkeypatch.setattr(probe, "_fastest", lambda *a: next(seconds))
     found = probe.require("int8", "eager", settings)
     assert "0.50 times as fast" in found.warning
+
+
+def test_questions_reach_the_profiler(settings, tmp_path):
+    from llmrec_core.experiments.answers import answer
+
+    sizes = {"batches": [1], "history_tokens": [8], "candidates": [3, 5], "candidate_tokens": 4, "repeats": 1}
+    found = answer("profile", {"model": str(folder("bert")), "grid": True} | sizes, settings, {})
+    p50 = [row["protocol"] for row in found["rows"] if row["name"] == "latency_p50_s"]
+    assert p50 == ["request/3/batch-1/history-8-tokens", "request/5/batch-1/history-8-tokens"]
+    (tmp_path / "config.json").write_text((folder("bert") / "config.json").read_text())
+    asked = {"model": str(tmp_path / "config.json"), "batch": 2, "candidates": 4, "history": 5}
+    alone = answer("profile", asked, settings, {})
+    assert alone["cost_only"] and "random weights" in alone["name"]
+    assert [row["batch"] for row in alone["grid"]] == [2]
+    with pytest.raises(UsageError, match="measured of a backbone"):
+        answer("profile", {"run": "abc", "grid": True}, settings, {})

@@ -160,3 +160,22 @@ def test_a_cascade_needs_weights(checkerboard, backbones, settings):
     spec = spec_of(backbones, family="cascade", retriever="item-knn", rerank_k=4)
     with pytest.raises(UsageError, match="weights_from"):
         build(spec, checkerboard.dataset, settings)
+
+
+def test_an_early_exit_is_calibrated_stored_and_costed(checkerboard, backbones, settings, tmp_path):
+    spec = spec_of(backbones, family="cross-encoder", adaptation="head", options={"exit_layer": 1, "exit_keep": 1.0})
+    spec = dataclasses.replace(spec, protocol=ProtocolSpec(candidates="11-uniform", users=0, k=3))
+    recommender = build(spec, checkerboard.dataset, settings)
+    recommender.fit(checkerboard, RunContext(tmp_path))
+    found = recommender.scorer.exit
+    assert found is not None and 0 < found.survivors <= 1
+    assert recommender.describe(5, 11).notes["early_exit"]["layer"] == 1
+    recommender.save(tmp_path / "model")
+    again = family_class("cross-encoder").load(tmp_path / "model", checkerboard.dataset, settings)
+    assert again.scorer.exit.margin == found.margin
+    histories, candidates = requests(checkerboard)
+    np.testing.assert_allclose(
+        again.score(histories[:3], candidates[:3]), recommender.score(histories[:3], candidates[:3]), atol=1e-5
+    )
+    with pytest.raises(UsageError, match="'exit_layer'"):
+        build(dataclasses.replace(spec, recommender=dataclasses.replace(spec.recommender, options={"exit": 1})), checkerboard.dataset, settings).fit(checkerboard, RunContext(tmp_path / "b"))  # fmt: skip
