@@ -324,7 +324,9 @@ class Queue(Store):
 
     def request(self, kind: str, payload: dict[str, Any]) -> str:
         """Ask the worker something; returns the id to read the answer with."""
-        request_id = secrets.token_hex(6)
+        request_id = (
+            f"{time.time_ns():016x}{secrets.token_hex(4)}"  # sorts: two requests of one millisecond keep their order
+        )
         row = {"id": request_id, "kind": kind, "payload": jsonable(payload), "state": "queued", "attempt": 0}
         with self.writing() as connection:
             connection.execute(sa.insert(requests).values(**row, created=now()))

@@ -33,7 +33,7 @@ def explain_answer(
         payload: `user` (an id) or `history` (item codes, oldest first); `item`, `against?` (ids as text, or codes as
             whole numbers); `list?` (items shown with it: scored in the same passes, so that asking about them next is
             free); `without?` (history items to take away: the list is put in order again); `players?` history | fields | user | all; `budget?`, `error?`, `baseline?`, `target?`, `group_by?`,
-            `top_k?`, `honesty?` "full", `words?` (id of a history item to open); `scope?` "model" for the global view.
+            `withheld?` (an item the list was made without), `top_k?`, `honesty?` "full", `words?` (id of a history item to open); `scope?` "model" for the global view.
 
     Raises:
         LlmrecError: a sentence for every question that has no answer.

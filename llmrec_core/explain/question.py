@@ -79,7 +79,15 @@ class Question:
             self.user = dataset.user_code(str(payload["user"]))
             table = dataset.interactions.iloc[ordered_rows(dataset)]
             history = table.loc[table[Columns.USER] == self.user, Columns.ITEM].to_numpy(dtype=np.int64)
-            if len(history) and history[-1] == self.item:
+            hidden = payload.get("withheld")
+            hidden = item_of(dataset, hidden, "withheld") if hidden not in (None, "") else None
+            if hidden is not None and hidden in history:
+                history = history[: int(np.flatnonzero(history == hidden)[-1])]
+                self.notes.append(
+                    f"{title_of(dataset, hidden)} is withheld from the model, as when the list was made: "
+                    "what came before it is the history."
+                )
+            elif len(history) and history[-1] == self.item:
                 history = history[:-1]
                 self.notes.append("The item is this person's last, withheld one: it is explained by what came before.")
         else:

@@ -105,6 +105,9 @@ with reason_column:
     body = saved if saved and str(saved.get("item_id")) == item_id else None
     # the list is scored in the same passes: the next item of it, a contrast and a removal then cost nothing
     question = {"run": run_id, "user": user, "item": item_id, "list": [one.item_id for one in entries]}
+    withheld = next((one.item_id for one in entries if one.withheld), None)
+    if withheld is not None:
+        question["withheld"] = withheld
     if body is None and study.recorded:
         st.info(
             "This recorded study explains one item of some users: those listed first. In a study of your own, any "

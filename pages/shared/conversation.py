@@ -16,12 +16,13 @@ from pages.shared import charts, reasons, widgets
 NOBODY = "–"
 
 
+@st.fragment
 def contrast(question: Mapping[str, Any], body: Mapping[str, Any], entries: Sequence[Entry]) -> None:
     """Instead of …? The difference of two explanations, and what would put the other in front."""
     st.subheader("Instead of?")
     titles = {entry.item_id: f"{entry.place}. {entry.title}" for entry in entries if entry.item_id != question["item"]}
     rival = st.selectbox(
-        "Why this item rather than",
+        "Rather than",
         [NOBODY, *titles],
         format_func=lambda one: "choose another item" if one == NOBODY else titles[one],
         key="why_against",
@@ -47,6 +48,7 @@ def contrast(question: Mapping[str, Any], body: Mapping[str, Any], entries: Sequ
     widgets.say(found["below"]["text"])
 
 
+@st.fragment
 def change(question: Mapping[str, Any], body: Mapping[str, Any]) -> None:
     """What would change it: the smallest set, and chips that put the list in order again."""
     st.subheader("What would change it?")

@@ -80,7 +80,7 @@ def test_a_table_downloads_as_csv_without_formulas(hostile, open_page, tmp_path)
     page = open_page(f"{hostile}/why-this-item")
     settled(page)
     with page.expect_download() as download:
-        page.get_by_test_id("stDownloadButton").first.get_by_role("button").click()
+        page.get_by_role("button", name="CSV").first.click()
     target = tmp_path / "reasons.csv"
     download.value.save_as(target)
     lines = target.read_text("utf-8").splitlines()

@@ -85,6 +85,9 @@ def test_withheld_item_is_explained_by_what_came_before(rule, small_dataset):
     item = small_dataset.items["item_id"].iloc[int(case.relevant[0])]
     body = explain_answer(rule(linear), small_dataset, None, {"user": user, "item": item})
     assert len(body["players"]) == 9 and "withheld" in body["notes"][0]
+    unseen = next(i for i in range(30) if i not in case.history and i != int(case.relevant[0]))
+    other = explain_answer(rule(linear), small_dataset, None, {"user": user, "item": unseen, "withheld": item})
+    assert [p["item_id"] for p in other["players"]] == [p["item_id"] for p in body["players"]]
 
 
 def test_language_model_with_fields_words_and_empty_history(language_model, small_dataset):
