@@ -16,7 +16,7 @@ from llmrec_core.experiments.words import family_title
 
 METHODS = {"none": "not trained", "head": "head only", "lora": "LoRA", "full": "all weights"}
 TRAINED_FAMILIES = ("cross-encoder", "decoder", "text-sasrec", "sasrec")
-CLASSICAL = ("popularity", "item-knn", "ease", "tf-idf", "sasrec")
+CLASSICAL = ("popularity", "item-knn", "ease", "tf-idf", "bm25", "als", "bpr", "fusion", "sasrec")
 SEQUENTIAL = ("sasrec", "text-sasrec")
 SUITED: dict[tuple[str, str], dict[str, Any]] = {
     ("cross-encoder", "full"): {"learning_rate": 2e-4},
@@ -38,6 +38,8 @@ def run_name(spec: RunSpec) -> str:
         parts.append(f"{one.depth} layers")
     if one.backbone and one.family not in SEQUENTIAL:
         parts.append(METHODS[one.adaptation])
+    if one.family == "fusion":
+        parts.append(f"{' + '.join(family_title(name) for name in one.retriever.split('+'))}")
     if one.rerank_k:
         parts.append(f"reranks {one.rerank_k} of {one.retriever}")
     if spec.precision != "fp32":

@@ -71,6 +71,8 @@ def render(content: Content, now: datetime | None = None) -> str:
     if content.badge:
         parts.append(f'<p><span class="badge">{e(content.badge)}</span></p>')
     parts.append(f'<p class="verdict">{e(content.finding.sentence)}</p>')
+    if content.finding.silent:
+        parts.append(f"<p>{e(content.finding.silent)}</p>")
     parts += [
         _cards(content),
         _paragraphs("What an extra hit costs", (content.finding.extra_hit, content.finding.break_even)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -23,6 +24,7 @@ APP = Path(__file__).parents[2] / "app.py"
 PORT = 8501
 HOST = "127.0.0.1"  # nobody else on the network can reach it
 READY_S = 60.0
+WARM_S = 30.0
 
 
 def check_port(port: int) -> None:
@@ -76,6 +78,7 @@ class Services:
                 options = ("--server.port", str(self.port), "--server.address", HOST, "--server.headless", "true")
                 self.web = self._start("web", "-m", "streamlit", "run", str(APP), *options)
                 self._wait_for_web()
+                self._warm()
         except BaseException:
             self._stop()
             raise
@@ -121,6 +124,15 @@ class Services:
             except (urllib.error.URLError, OSError):
                 time.sleep(0.2)
         raise RunFailed(f"the web did not answer on port {self.port} within {READY_S:.0f} s; see {self._log('web')}")
+
+    def _warm(self) -> None:
+        """Open one session, so that the first visitor waits for no import and a deep link finds its page.
+
+        A failure is no reason to stop: the first visitor is then a little slower.
+        """
+        command = [sys.executable, "-m", "pages.shared.warm", str(self.port)]
+        with contextlib.suppress(subprocess.TimeoutExpired, OSError):
+            subprocess.run(command, cwd=APP.parent, capture_output=True, timeout=WARM_S, check=False)
 
     def alive(self) -> None:
         """Raise when one of them has ended by itself.

@@ -72,6 +72,8 @@ class Verdict:
     extra_hit: str = ""
     break_even: str = ""
     turns: tuple[str, ...] = ()
+    silent: str = ""
+    """Which rows carry a language model that has no say in their order."""
     language: Row | None = None
     classical: Row | None = None
 
@@ -136,13 +138,13 @@ def judge(
     ranked = best_first(rows, metric, protocol)
     if not ranked:
         return Verdict("unknown", "No run has finished yet, so there is nothing to compare.")
-    language = next((row for row in ranked if row.uses_language_model), None)
+    language = next((row for row in ranked if row.language_model_decides), None)
     classical = next((row for row in ranked if not row.uses_language_model), None)
     cards = _cards(ranked, ask)
     if language is None or classical is None:
         which = "language model" if language is None else "classical recommender"
         sentence = f"No {which} has finished yet, so the two cannot be compared."
-        return Verdict("unknown", sentence, cards, language=language, classical=classical)
+        return Verdict("unknown", sentence, cards, silent=_silent(ranked), language=language, classical=classical)
     found = ask.difference(language, classical)
     extra, even = _price_of_a_hit(language, classical, ask)
     return Verdict(
@@ -152,8 +154,21 @@ def judge(
         extra,
         even,
         _turns(rows, ask),
+        _silent(ranked),
         language,
         classical,
+    )
+
+
+def _silent(ranked: Sequence[Row]) -> str:
+    """The rows whose language model is paid for and not listened to, in a sentence."""
+    names = [row.name for row in ranked if row.uses_language_model and not row.language_model_decides]
+    if not names:
+        return ""
+    its = "its" if len(names) == 1 else "their"
+    return (
+        f"Not counted as a language model: {', '.join(names)}, because validation gave {its} language model no weight "
+        "in the blend; the order is the retriever's alone."
     )
 
 
@@ -237,6 +252,8 @@ def _cards(ranked: Sequence[Row], ask: _Question) -> tuple[Card, ...]:
     def card(title: str, row: Row, note: str) -> Card:
         cost = monthly(row, ask.traffic, ask.pricing)
         hits, p95 = hits_per_100(row, ask.protocol), row.request_figure("latency_p95_s")
+        if row.uses_language_model and not row.language_model_decides:
+            note += "; its language model has no weight in the blend"
         return Card(title, row, hits, candidates_of(ask.protocol), p95, cost, note)
 
     cards = [card("Cheapest sensible", *_sensible(ranked, ask))]
@@ -278,7 +295,7 @@ def _turns(rows: Sequence[Row], ask: _Question) -> tuple[str, ...]:
     sentences = []
     for name in dict.fromkeys(name for name in names if name != "all"):
         ranked = best_first(rows, ask.metric, ask.protocol, name)
-        language = next((row for row in ranked if row.uses_language_model), None)
+        language = next((row for row in ranked if row.language_model_decides), None)
         classical = next((row for row in ranked if not row.uses_language_model), None)
         if language is None or classical is None:
             continue

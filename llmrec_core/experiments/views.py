@@ -42,6 +42,11 @@ class Row:
         return bool(self.spec.recommender.backbone)
 
     @property
+    def language_model_decides(self) -> bool:
+        """Whether a language model has a say in the order: not in a cascade whose blend gives its reader no weight."""
+        return self.uses_language_model and (self.documents.get("model") or {}).get("blend") != 0
+
+    @property
     def conditions(self) -> Mapping[str, Any]:
         return self.documents.get("conditions") or {}
 

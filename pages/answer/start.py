@@ -72,6 +72,8 @@ finding = verdict.judge(
 
 with st.container(border=True):
     widgets.say(finding.sentence, size="large")
+    if finding.silent:
+        widgets.caption(finding.silent)
 
 ITEM = verdict.noun(rows[0].spec.data.name)
 for column, card in zip(st.columns(len(finding.cards) or 1), finding.cards, strict=False):

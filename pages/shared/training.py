@@ -12,6 +12,7 @@ from llmrec_core.experiments.spec import RunSpec
 from llmrec_core.experiments.words import FAMILIES, family_title
 from pages.shared import records
 
+FUSED = ("item-knn", "ease", "tf-idf", "bm25", "als", "bpr", "popularity")
 BACKBONES = ("minilm-l6", "smollm2-135m")
 
 
@@ -45,10 +46,21 @@ def recommender() -> tuple[dict[str, Any], str]:
         one["head"] = "yes-no"
     if family == "cross-encoder":
         one["head"] = st.selectbox("Head", ("linear", "attention"), key="train_head", bind="query-params")
+    if family == "fusion":
+        members = st.multiselect(
+            "Recommenders to fuse",
+            FUSED,
+            default=["item-knn", "tf-idf"],
+            format_func=family_title,
+            key="train_members",
+            bind="query-params",
+            help="Two or more; validation learns how much each one counts.",
+        )
+        one["retriever"] = "+".join(members)
     if family in ("cascade", "decoder"):
         one["retriever"] = st.selectbox(
             "Cheap retriever",
-            ("item-knn", "ease", "tf-idf", "popularity"),
+            FUSED,
             format_func=family_title,
             key="train_retriever",
             bind="query-params",

@@ -132,6 +132,22 @@ def test_a_cascade_that_changes_nothing_is_called_the_same():
     assert "+0.0" not in found.sentence + found.extra_hit
 
 
+def test_a_language_model_without_weight_in_the_blend_is_no_language_model():
+    silent = make("Silent cascade", "cascade", "minilm-l6", ndcg=0.5)
+    silent = replace(silent, documents={**silent.documents, "model": {"blend": 0.0, "layers": 6}})
+    reader = make("Reader", "cross-encoder", "minilm-l6", ndcg=0.3)
+    cheap = make("Cheap", ndcg=0.4)
+    rows = [silent, reader, cheap]
+    users = {row.run_id: constant(row.figure("ndcg@10").value, 0.01) for row in rows}
+    found = verdict.judge(rows, "ndcg@10", PROTOCOL, users, users)
+    assert found.language.name == "Reader"
+    assert "Reader, the best language model here" in found.sentence
+    assert "Silent cascade, because validation gave its language model no weight" in found.silent
+    assert "no weight in the blend" in found.cards[-1].note
+    heard = replace(silent, documents={**silent.documents, "model": {"blend": 0.1}})
+    assert verdict.judge([heard, reader, cheap], "ndcg@10", PROTOCOL, users, users).language.name == "Silent cascade"
+
+
 def test_an_extra_hit_costs_the_difference_in_price_over_the_difference_in_hits():
     classical, language = make("EASE", per_s=10), make("LM", "cross-encoder", "minilm-l6", per_s=5, ndcg=0.4)
     hits = {"EASE": dict.fromkeys(USERS, 0.0), "LM": {user: float(user < 20) for user in USERS}}
@@ -204,6 +220,15 @@ def test_a_grid_names_its_rows_and_shares_trained_weights():
     assert [run.weights_from for run in runs] == ["", runs[0].name, "", runs[2].name]
     only = grid.grid(base, methods=("lora",), precisions=("int8",))
     assert [run.precision for run in only] == ["fp32", "int8"], "int8 of a trained row needs that row"
+
+
+@pytest.mark.parametrize("family", ["bm25", "als", "bpr", "fusion"])
+def test_every_family_of_a_spec_has_a_name_a_shape_and_no_dials_of_a_language_model(family):
+    members = {"retriever": "item-knn+tf-idf"} if family == "fusion" else {}
+    run = grid.grid({"recommender": {"family": family, **members}})[0]
+    assert run.name == ("Fusion, Item-kNN + TF-IDF" if family == "fusion" else family.upper())
+    assert family in grid.CLASSICAL
+    assert marks.shapes([run.recommender])[marks.size_label(run.recommender)] != "cross"
 
 
 def test_offered_people_disagree_are_cold_and_are_missed():
