@@ -22,6 +22,7 @@ MAP = {
         ("recommendations/what_drives.py", "What drives the model", "insights", "what-drives-the-model"),
     ),
     "Measure": (
+        ("measure/quality.py", "Quality", "grade", "quality"),
         ("measure/profile.py", "Profile", "speed", "profile"),
         ("measure/this_machine.py", "This machine", "memory", "this-machine"),
         ("measure/other_hardware.py", "Other hardware", "dns", "other-hardware"),

@@ -122,6 +122,11 @@ def record(row: tuple, number: int, hostile: bool = False) -> tuple[list[Measure
             "grid_g_per_kwh": 400.0, "grid_source": "a test", "grid_date": "2026",
         },
         "slices": {part: users for part, users in slices.items() if part != "all"},
+        "facets": {
+            "users": list(range(USERS)),
+            "facets": {"gender": {"names": ["gender F", "gender M"], "groups": [user % 2 for user in range(USERS)]}},
+        },
+        "robustness": _robustness(float(ndcg.mean()), bool(backbone)),
         "windows": [{"batch": 1, "window": 1, "p50_s": p95_ms * 0.8e-3, "foreign_load": 0.02, "noisy": number == 8}],
         "lists": {"protocol": PROTOCOL, "users": _lists(number, hit, hostile)},
     }  # fmt: skip
@@ -135,6 +140,24 @@ def record(row: tuple, number: int, hostile: bool = False) -> tuple[list[Measure
             "difference": {"mean": 0.1, "low": 0.05, "high": 0.15, "n": 100},
         }  # fmt: skip
     return figures, samples, documents
+
+
+def _robustness(clean: float, reads_titles: bool) -> dict:
+    kept = 0.8 if reads_titles else 1.0
+    noises = [
+        {"noise": "typos", "strength": 0.1, "value": kept * clean, "kept": kept, "difference": (kept - 1) * clean,
+         "low": (kept - 1) * clean - 0.02, "high": (kept - 1) * clean + 0.02},
+        {"noise": "injected items", "strength": 0.3, "value": 0.9 * clean, "kept": 0.9, "difference": -0.1 * clean,
+         "low": -0.1 * clean - 0.02, "high": -0.1 * clean + 0.02},
+        {"noise": "label flips", "strength": 0.2, "reason": "its training was not repeated; add --retrain"},
+    ]  # fmt: skip
+    return {
+        "protocol": PROTOCOL, "users": USERS, "clean": {"value": clean, "low": clean - 0.05, "high": clean + 0.05},
+        "score": {"value": (kept + 0.9) / 2, "low": 0.7, "high": 1.0}, "definition": "Mean share kept.",
+        "noises": noises,
+        "worst_slice": {"noise": "injected items", "facet": "gender", "group": "gender F", "clean": clean,
+                        "noisy": 0.8 * clean, "n": 60},
+    }  # fmt: skip
 
 
 def _lists(number: int, hit: np.ndarray, hostile: bool) -> dict:

@@ -18,6 +18,8 @@ from llmrec_core.data.splits import Case, Split, split
 from llmrec_core.experiments.context import RunContext
 from llmrec_core.experiments.spec import RunSpec
 from llmrec_core.metrics.evaluate import evaluate
+from llmrec_core.metrics.facets import facets
+from llmrec_core.metrics.slices import slices
 from llmrec_core.profiling import device as devices
 from llmrec_core.profiling.allocator import keep_freed_memory
 from llmrec_core.profiling.economics import Economics, economics_of
@@ -53,6 +55,7 @@ def execute(spec: RunSpec, dataset: Dataset, context: RunContext, settings: Sett
     parts = split(dataset, spec.protocol.split)
     cases = sample_cases(parts.test, spec.protocol.users, spec.protocol.seed)
     candidates = candidate_sets(parts, cases, spec.protocol.candidates, spec.protocol.seed)
+    _members(parts, cases, context)
 
     recommender = build(spec, dataset, settings, parent=context.parent_model)
     context.measure(Measurement("load_s", time.perf_counter() - began, "s", protocol="run"))
@@ -90,15 +93,27 @@ def versions() -> dict[str, str]:
     return {"llmrec": __version__, "python": platform.python_version()} | {name: version(name) for name in names}
 
 
+def _members(parts: Split, cases: Sequence[Case], context: RunContext) -> None:
+    """Which users are in which slice, so that slices of two runs can be compared user by user."""
+    users = np.array([case.user for case in cases])
+    masks = {name: mask for name, mask in slices(parts, cases).items() if name != "all"}
+    context.document("slices", {name: users[mask].tolist() for name, mask in masks.items()})
+    groups = {
+        name: {"names": list(facet.names), "groups": facet.groups.tolist()}
+        for name, facet in facets(parts, cases).items()
+    }
+    context.document("facets", {"users": users.tolist(), "facets": groups})
+
+
 def _fit(recommender: Recommender, parts: Split, context: RunContext, economics: Economics) -> None:
     import resource
 
-    start = time.perf_counter()
+    start = context.clock  # stands still while a person's question is answered
     recommender.fit(parts, context)
     reader = getattr(recommender, "inner", recommender)
     result = getattr(reader, "result", None)
     # a resumed run's training began in an earlier attempt: the loop adds up what all attempts spent
-    seconds = max(time.perf_counter() - start, result.seconds if result else 0.0)
+    seconds = max(context.clock - start, result.seconds if result else 0.0)
     rows = [Measurement("train_s", seconds, "s", protocol="run")]
     if economics.usd_per_hour is None:
         rows.append(Measurement("train_usd", None, "USD", protocol="run", reason=economics.price_source))

@@ -85,9 +85,18 @@ def paired_difference(a: np.ndarray, b: np.ndarray, seed: int = 0, resamples: in
         raise ValueError(f"{len(a)} and {len(b)} users: a paired test needs the same users in the same order")
     difference = a - b
     mean, low, high = bootstrap_mean(difference, seed, resamples)
-    error = difference.std(ddof=1) / math.sqrt(len(difference)) if len(difference) > 1 else 0.0
-    p = math.erfc(abs(mean) / error / math.sqrt(2)) if error > 0 else float(mean == 0)
-    return Difference(mean, low, high, p, len(difference))
+    return Difference(mean, low, high, p_value(difference), len(difference))
+
+
+def p_value(differences: np.ndarray) -> float:
+    """Two-sided p of "the mean of these paired differences is 0": studentised mean, normal tail.
+
+    >>> p_value(np.zeros(4)), round(p_value(np.array([1.0, 2.0, 3.0])), 4)  # 2 ÷ (1/√3) = 3.46 standard errors
+    (1.0, 0.0005)
+    """
+    mean = float(differences.mean())
+    error = differences.std(ddof=1) / math.sqrt(len(differences)) if len(differences) > 1 else 0.0
+    return math.erfc(abs(mean) / error / math.sqrt(2)) if error > 0 else float(mean == 0)
 
 
 def holm(p: Sequence[float]) -> list[float]:

@@ -242,3 +242,28 @@ def intervals(
         tickvals=list(range(len(means))), ticktext=[_short(name) for name in names], autorange="reversed"
     )
     return figure
+
+
+def label_curve(table: pd.DataFrame, title: str, by_price: bool, height: int = 420) -> go.Figure:
+    """Quality against labels, or against what the training cost, a line per method with its intervals."""
+    column = "Training $" if by_price else "Labels"
+    figure = go.Figure()
+    for name, part in table.dropna(subset=[column]).groupby("Method", sort=False):
+        part = part.sort_values(column)
+        figure.add_trace(
+            go.Scatter(
+                x=part[column],
+                y=part["Value"],
+                mode="lines+markers",
+                name=_short(str(name), 40),
+                error_y={
+                    "type": "data",
+                    "symmetric": False,
+                    "array": part["High"] - part["Value"],
+                    "arrayminus": part["Value"] - part["Low"],
+                    "thickness": 1,
+                },
+            )
+        )
+    _shape(figure, "price of one training, $" if by_price else "labels (training interactions)", title, height)
+    return figure.update_xaxes(type="log", exponentformat="none" if by_price else "SI")

@@ -130,6 +130,12 @@ def document(study: Study, run_id: str, name: str) -> Any:
     return _document(of(study), _where(study), run_id, run.attempt, name)
 
 
+def fresh_documents(study: Study, found: list[views.Row], name: str) -> dict[str, Any]:
+    """Run name → document, read anew: for documents that may be added after the run has finished."""
+    bodies = {row.name: of(study).document(row.run_id, name) for row in found}
+    return {run: body for run, body in bodies.items() if body}
+
+
 @st.cache_data(max_entries=4, show_spinner=False)
 def device(minute: int) -> Any:
     """The machine the web process runs on; `minute` makes it be asked again now and then."""

@@ -1,0 +1,72 @@
+"""The Quality page: marks, slices, noise and label curves; one interaction changes one number."""
+
+from llmrec_core.experiments import label_files
+from llmrec_core.settings import Settings
+from tests import synthetic
+
+PAGE = "measure/quality.py"
+
+
+def words(app):
+    kinds = ("markdown", "caption", "text", "info", "subheader", "title")
+    found = "\n".join(str(one.value) for kind in kinds for one in app.main.get(kind) if hasattr(one, "value"))
+    return found.replace("\\", "")
+
+
+def test_ties_are_marked_and_another_metric_changes_the_figures(open_page):
+    app = open_page(PAGE)
+    assert not app.exception
+    table = app.dataframe[0].value
+    assert set(table["Mark"]) <= {"best", "tied", "worse"}
+    assert "Tied: " in words(app)
+    before = table["Value"].tolist()
+    app.selectbox(key="quality_metric").select("auc").run()
+    assert app.dataframe[0].value["Value"].tolist() != before
+
+
+def test_slices_are_shown_from_the_address(open_page):
+    app = open_page(PAGE, quality_tab="Slices")
+    assert not app.exception
+    table = app.dataframe[0].value
+    assert set(table["Group"]) == {"gender F", "gender M"}
+    assert set(table["Weakest"]) == {"", "weakest"}
+
+
+def test_records_without_people_show_the_slices_they_have(open_page, tmp_path, monkeypatch):
+    made = synthetic.record
+
+    def without(*arguments):
+        figures, samples, documents = made(*arguments)
+        return figures, samples, {name: body for name, body in documents.items() if name != "facets"}
+
+    monkeypatch.setattr(synthetic, "record", without)
+    synthetic.write_study(Settings(tmp_path, f"sqlite:///{tmp_path / 'ledger.db'}", 30.0)).close()
+    app = open_page(PAGE, tmp_path, quality_tab="Slices")
+    assert not app.exception
+    assert set(app.dataframe[0].value["Group"]) == {"rare items", "short histories"}
+
+
+def test_noise_is_shown_with_the_worst_slice(open_page):
+    app = open_page(PAGE, quality_tab="Robustness")
+    assert not app.exception
+    assert "Hit hardest: injected items among people with gender" in words(app)
+    assert set(app.dataframe[0].value["Noise"]) == {"typos", "injected items", "label flips"}
+
+
+def test_label_curves_are_read_from_the_home(open_page, tmp_path):
+    app = open_page(PAGE, quality_tab="Labels")
+    assert "No label curve yet" in words(app)
+    settings = Settings(tmp_path, f"sqlite:///{tmp_path / 'ledger.db'}", 30.0)
+    synthetic.write_study(settings).close()
+    rows = [
+        {"method": method, "labels": n, "value": 0.1, "low": 0.0, "high": 0.2, "seeds": [0.1] * 3, "train_s": 1.0,
+         "train_usd": 1e-5 * n}
+        for method in ("Item-kNN", "LoRA") for n in (100, 1000)
+    ]  # fmt: skip
+    body = {"rows": rows, "metric_title": "NDCG@10", "conditions": "three seeds"}
+    label_files.write("films", body, settings)
+    app = open_page(PAGE, tmp_path, quality_tab="Labels")
+    assert not app.exception
+    assert len(app.dataframe[0].value) == 4
+    app.toggle(key="quality_by_price").set_value(True).run()
+    assert not app.exception
