@@ -60,10 +60,13 @@ def hourly(device: Device, kind: str = "on-demand") -> Price | None:
     if device.kind == "cpu" and device.cores:
         each = (
             sorted(
-                (one.usd_per_hour / float(name.removeprefix("CPU-").removesuffix("vcpu")), one)
-                for name, found in offers.items()
-                if name.startswith("CPU-")
-                for one in found
+                (
+                    (one.usd_per_hour / float(name.removeprefix("CPU-").removesuffix("vcpu")), one)
+                    for name, found in offers.items()
+                    if name.startswith("CPU-")
+                    for one in found
+                ),
+                key=lambda pair: pair[0],
             )
             if kind != "spot" or any(name.startswith("CPU-") for name in offers)
             else []
