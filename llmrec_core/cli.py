@@ -433,7 +433,7 @@ def report(
 
 def _register() -> None:
     """Verbs that live beside the parts they drive."""
-    for part in ("data", "explain", "costmodel"):
+    for part in ("data", "explain", "costmodel", "experiments"):
         if importlib.util.find_spec(f"llmrec_core.{part}.cli"):
             importlib.import_module(f"llmrec_core.{part}.cli").register(app)
 

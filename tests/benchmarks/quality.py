@@ -23,13 +23,14 @@ from typing import Any
 
 import numpy as np
 
-from llmrec_core.data.candidates import sample_cases
+from llmrec_core.data.candidates import candidate_sets, sample_cases
 from llmrec_core.data.dataset import Dataset, load_dataset
 from llmrec_core.data.importing import plan_import, read_plan
 from llmrec_core.data.regimes import cold_items, few_shots, given_lists, given_pairs, hide_edges
 from llmrec_core.data.splits import Split, split
 from llmrec_core.data.tables import Options
 from llmrec_core.experiments.context import RunContext
+from llmrec_core.experiments.spec import run_from_dict
 from llmrec_core.metrics import classification, ranking
 from llmrec_core.metrics.evaluate import per_user
 from llmrec_core.metrics.intervals import bootstrap_mean, paired_difference
@@ -39,6 +40,7 @@ from llmrec_core.recommenders.fusion import Fusion
 from llmrec_core.recommenders.knn import ItemKnn
 from llmrec_core.recommenders.pairs import PairModel, like_rate
 from llmrec_core.recommenders.popularity import Popularity
+from llmrec_core.recommenders.registry import build, family_class
 from llmrec_core.recommenders.tfidf import TfIdf
 from llmrec_core.settings import load_settings
 
@@ -143,6 +145,157 @@ def llmrank_games(quick: bool) -> Row:
     rows.append(row("bm25 with letters for query words, as the published code has it", published))
     gain = paired_difference(values["fusion of both"], values["item-knn"])
     return {"protocol": "loo/given random-20", "rows": rows, "fusion_minus_item_knn": vars(gain)}
+
+
+def ml_100k_sequences(quick: bool) -> Row:
+    """Leave-one-out, full ranking of all items: SASRec on ids, on ids and MiniLM's text, and their fusion with item-kNN.
+
+    Dropout, steps and history were chosen on validation cases; the weights kept are those of the best validation.
+    """
+    made = split(load_dataset("ml-100k", load_settings()), "loo")
+    seeds = range(1 if quick else 3)
+    knn = fit(ItemKnn(), made)
+    rows, values = measured({"item-knn": knn}, made, made.test, "full")
+    result: Row = {"protocol": "loo/full", "rows": rows}
+    for name, family in (("sasrec, ids", SEQUENCE_IDS), ("text-sasrec, ids and text", SEQUENCE_TEXT)):
+        models = [_trained(family, made, seed, quick) for seed in seeds]
+        found = [per_user(model.score, made, made.test, "full")["ndcg@10"] for model in models]
+        rows.append(row(f"{name}, mean of {len(models)} seeds", np.mean(found, axis=0)))
+        result[f"{name}, by seed"] = [round(float(one.mean()), 4) for one in found]
+        values[name] = found[0]
+        if family is SEQUENCE_TEXT:
+            members = {"item-knn": knn, "text-sasrec": models[0]}
+            fused = fit(Fusion(members, candidates="full", fitted=True), made)
+            values["fusion"] = per_user(fused.score, made, made.test, "full")["ndcg@10"]
+            rows.append(row("fusion of item-knn and text-sasrec (seed 0)", values["fusion"]))
+            result["weights"] = fused.named_weights()
+    result["fusion_minus_item_knn"] = vars(paired_difference(values["fusion"], values["item-knn"]))
+    result["text_minus_ids_seed_0"] = vars(
+        paired_difference(values["text-sasrec, ids and text"], values["sasrec, ids"])
+    )
+    return result
+
+
+SEQUENCE_IDS: Row = {
+    "recommender": {"family": "sasrec", "history_items": 50, "adaptation": "full"},
+    "training": {"learning_rate": 1e-3, "steps": 500, "batch_histories": 128, "dropout": 0.5, "warmup_steps": 50},
+}
+SEQUENCE_TEXT: Row = {
+    "recommender": SEQUENCE_IDS["recommender"] | {"family": "text-sasrec", "backbone": "minilm-l6"},
+    "training": SEQUENCE_IDS["training"],
+}
+
+
+def _trained(body: Row, made: Split, seed: int, quick: bool = False) -> Any:
+    """A neural recommender of a spec, trained on the split."""
+    training = {"validate_every": 50, "validation_users": 943, "patience": 4, **body["training"]}
+    if quick:
+        training |= {"steps": 60, "validate_every": 60, "validation_users": 50}
+    spec = run_from_dict({**body, "seed": seed, "training": training, "protocol": {"candidates": "full", "users": 0}})
+    model = build(spec, made.dataset, load_settings())
+    with tempfile.TemporaryDirectory() as folder:
+        model.fit(made, RunContext(Path(folder)))
+    return model
+
+
+def ml_100k_reader(quick: bool) -> Row:
+    """Leave-one-out, 99 uniform negatives: a fine-tuned cross-encoder, alone and fused with the retriever.
+
+    Reads trained weights from LLMREC_READER (a `model` folder of a finished run on ml-100k), else trains for a while.
+    """
+    settings = load_settings()
+    data = load_dataset("ml-100k", settings)
+    made = split(data, "loo")
+    cases = sample_cases(made.test, 60 if quick else 0, 0)
+    sets = candidate_sets(made, cases, "100-uniform", 0)
+    folder = os.environ.get("LLMREC_READER")
+    if folder:
+        reader: Any = family_class("cross-encoder").load(Path(folder), data, settings)
+    else:
+        body = {
+            "family": "cross-encoder",
+            "backbone": "minilm-l6",
+            "head": "attention",
+            "depth": 2,
+            "adaptation": "full",
+        }
+        training = {"learning_rate": 5e-4, "steps": 120, "validate_every": 60, "validation_users": 40, "patience": 0}
+        reader = _trained({"recommender": body, "training": training}, made, 0, quick)
+    reader.ready("fp32")
+    knn = fit(ItemKnn(), made)
+    classical = {"item-knn": knn, "ease": fit(Ease(), made), "tf-idf": fit(TfIdf(), made)}
+    models: dict[str, Any] = {"popularity": fit(Popularity(), made), **classical, "cross-encoder": reader}
+    few = 60 if quick else 943
+    plain = Fusion(classical, candidates="100-uniform", users=few, fitted=True)
+    pair = Fusion({"item-knn": knn, "cross-encoder": reader}, candidates="100-uniform", users=few, fitted=True)
+    models["fusion of the three classical"] = fit(plain, made)
+    models["fusion of item-knn and cross-encoder"] = fit(pair, made)
+    every = Fusion({**classical, "cross-encoder": reader}, candidates="100-uniform", users=few, fitted=True)
+    models["fusion of the three and cross-encoder"] = fit(every, made)
+    rows, values = measured(models, made, cases, sets)
+    best = max((*classical, "fusion of the three classical"), key=lambda name: values[name].mean())
+    fused = {name: values[name] for name in models if "and cross-encoder" in name}
+    return {
+        "protocol": "loo/100-uniform",
+        "rows": rows,
+        "best_classical": best,
+        "gain_over_best_single": {
+            name: vars(paired_difference(found, max((values[one] for one in classical), key=np.mean)))
+            for name, found in fused.items()
+        },
+        "gain_over_best_classical": {
+            name: vars(paired_difference(found, values[best])) for name, found in fused.items()
+        },
+        "weights": pair.named_weights(),
+    }
+
+
+def amazon_cold(quick: bool) -> Row:
+    """A tenth of the items without any training: frozen MiniLM embeddings and their fusion with words, against id models."""
+    made = cold_items(split(shared("amazon-beauty"), "loo"), share=0.1)
+    cases = sample_cases(made.test, 300 if quick else 0, 0)
+    words = fit(TfIdf(decay=0.7), made)
+    language = _trained({"recommender": {"family": "bi-encoder", "backbone": "minilm-l6"}, "training": {}}, made, 0)
+    models: dict[str, Any] = {
+        "popularity": fit(Popularity(), made),
+        "item-knn": fit(ItemKnn(window=20, fade=0.5), made),
+        "sasrec, ids": _trained(COLD_IDS, made, 0, quick),
+        "tf-idf": words,
+        "minilm cosine, frozen": language,
+        "text-sasrec, ids and text": _trained(COLD_TEXT, made, 0, quick),
+    }
+    fused = Fusion({"tf-idf": words, "minilm": language}, candidates="full", users=300, fitted=True)
+    models["fusion of tf-idf and minilm"] = fit(fused, made)
+    rows, values = measured(models, made, cases, "full")
+    ids = ("popularity", "item-knn", "sasrec, ids")
+    best_id = max(ids, key=lambda name: values[name].mean())
+    gains = {
+        name: vars(paired_difference(values[name], values[best_id]))
+        for name in ("minilm cosine, frozen", "text-sasrec, ids and text", "fusion of tf-idf and minilm")
+    }
+    over_words = vars(paired_difference(values["fusion of tf-idf and minilm"], values["tf-idf"]))
+    return {
+        "protocol": "loo-cold-items/full, 10 % of items, all items as candidates",
+        "rows": rows,
+        "best_id_model": best_id,
+        "gain_over_best_id_model": gains,
+        "fusion_minus_tf_idf": over_words,
+        "weights": fused.named_weights(),
+    }
+
+
+COLD_TRAINING: Row = {
+    "learning_rate": 2e-3, "steps": 300, "batch_histories": 128, "dropout": 0.3, "warmup_steps": 30,
+    "validate_every": 100, "validation_users": 300,
+}  # fmt: skip
+COLD_IDS: Row = {
+    "recommender": {"family": "sasrec", "history_items": 20, "adaptation": "full"},
+    "training": COLD_TRAINING,
+}
+COLD_TEXT: Row = {
+    "recommender": COLD_IDS["recommender"] | {"family": "text-sasrec", "backbone": "minilm-l6"},
+    "training": COLD_TRAINING,
+}
 
 
 def _published_bm25(data: Dataset) -> Callable[[Sequence[np.ndarray], np.ndarray], np.ndarray]:
@@ -266,11 +419,15 @@ def _tag_model(data: Dataset, made: Split) -> TfIdf:
 
 CLAIMS = {
     "ml-100k": ml_100k,
+    "ml-100k-sequences": ml_100k_sequences,
+    "ml-100k-reader": ml_100k_reader,
     "llmrank-games": llmrank_games,
     "tallrec-movie": tallrec_movie,
     "amazon-beauty": amazon_beauty,
+    "amazon-beauty-cold": amazon_cold,
     "lastfm-2k": lastfm_2k,
 }
+SETS = {"amazon-beauty-cold": "amazon-beauty"}
 
 
 def main() -> None:
@@ -281,7 +438,7 @@ def main() -> None:
     chosen = parser.parse_args()
     results: Row = {}
     for name in chosen.only:
-        if name != "ml-100k" and not (SHARED / name).is_dir():
+        if not name.startswith("ml-100k") and not (SHARED / SETS.get(name, name)).is_dir():
             results[name] = {"skipped": f"{name} is not in LLMREC_SHARED_DATA"}
             continue
         began = time.perf_counter()

@@ -1,0 +1,94 @@
+"""`robustness` and `label-curve`: measurements that come on top of a study, printed and kept for the Quality page."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from llmrec_core.errors import LlmrecError, UsageError
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document as the last line.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the two verbs to the command line."""
+    app.command("robustness")(robustness)
+    app.command("label-curve")(label_curve)
+
+
+def robustness(
+    run: Annotated[str, typer.Option("--run", help="Id of a finished run, or its name.")] = "",
+    study: Annotated[str, typer.Option(help="All finished runs of this study instead of one.")] = "",
+    users: Annotated[int, typer.Option(help="Test users, drawn as the run's own; 0 = all.")] = 200,
+    seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
+    retrain: Annotated[
+        bool, typer.Option("--retrain", help="Repeat the training of neural models for label flips too.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Quality under noise: typos, damaged titles, shuffled or injected history, label flips; with a score."""
+    from llmrec_core.cli import find_run
+    from llmrec_core.experiments.ledger import Ledger
+    from llmrec_core.experiments.quality import worst_sentence
+    from llmrec_core.experiments.robustness import DEFINITION, measure_run
+    from llmrec_core.settings import load_settings
+
+    if bool(run) == bool(study):
+        raise UsageError("give exactly one of --run ID or --study NAME")
+    settings = load_settings()
+    ledger = Ledger.open(settings)
+    chosen = [find_run(ledger, run)] if run else [one for one in ledger.runs(study) if one.state == "finished"]
+    if not chosen:
+        names = ", ".join(row.name for row in ledger.studies()) or "none yet"
+        raise UsageError(f"study {study!r} has no finished run; studies in the ledger: {names}")
+    bodies: dict[str, dict[str, Any]] = {}
+    for one in chosen:
+        typer.echo(f"{one.name} (run {one.id})")
+        try:
+            bodies[one.name] = measure_run(
+                one.id,
+                ledger,
+                settings,
+                users=users,
+                seed=seed,
+                retrain=retrain,
+                say=lambda line: typer.echo(f"  {line}"),
+            )
+        except LlmrecError as error:
+            if run:
+                raise
+            typer.echo(f"  left out: {error}", err=True)
+            continue
+        typer.echo(f"  {worst_sentence(one.name, bodies[one.name])}")
+    typer.echo(DEFINITION)
+    if as_json:
+        typer.echo(json.dumps(bodies))
+
+
+def label_curve(
+    data: Annotated[str, typer.Option(help="Name of a data set.")] = "ml-100k",
+    labels: Annotated[list[int] | None, typer.Option(help="Training interactions; may be repeated.")] = None,
+    method: Annotated[list[str] | None, typer.Option(help="Only these methods; may be repeated.")] = None,
+    seeds: Annotated[int, typer.Option(help="Draws of the labels.")] = 3,
+    users: Annotated[int, typer.Option(help="Test users.")] = 200,
+    steps: Annotated[int, typer.Option(help="Training steps of each fine-tuning.")] = 60,
+    depth: Annotated[int, typer.Option(help="Layers of MiniLM kept, 0 for all six.")] = 2,
+    name: Annotated[str, typer.Option(help="Name of the stored curve; default: the data set's.")] = "",
+    as_json: JsonFlag = False,
+) -> None:
+    """Quality against the number of labels and their training's price: classical, frozen, LoRA and full fine-tuning."""
+    from llmrec_core.experiments import label_curve as curves
+    from llmrec_core.experiments.label_files import write
+    from llmrec_core.settings import load_settings
+
+    settings = load_settings()
+    plan = curves.Plan(
+        data, tuple(sorted(labels or curves.LABELS)), tuple(method or curves.METHODS), seeds, users, steps, depth
+    )
+    body = curves.measure(plan, settings, say=typer.echo)
+    path = write(name or data.replace("@", "-"), body, settings)
+    typer.echo(f"wrote {path}")
+    if as_json:
+        typer.echo(json.dumps(body))
