@@ -142,7 +142,7 @@ class TrainingSpec:
     """How weights are trained; ignored by recommenders that have none."""
 
     objective: str = "listwise"
-    """`listwise` softmax over one positive and the negatives, `bce` (NLL), `mse`, `pairwise`."""
+    """`listwise` softmax over a positive and the negatives, `bce` (NLL), `mse`, `pairwise`."""
     optimizer: str = "adamw"
     learning_rate: float = 1e-4
     schedule: str = "linear"
@@ -153,6 +153,8 @@ class TrainingSpec:
     clip_norm: float = 1.0
     steps: int = 200
     batch_histories: int = 8
+    positives: int = 1
+    """Items after the history that are learned from one reading of it (language models)."""
     negatives: int = 15
     negative_sampling: str = "uniform"
     accumulate: int = 1
@@ -169,8 +171,9 @@ class TrainingSpec:
         _choice("training", "optimizer", self.optimizer, ("adamw", "sgd"))
         _choice("training", "schedule", self.schedule, ("linear", "cosine", "exponential", "constant"))
         _choice("training", "negative_sampling", self.negative_sampling, ("uniform", "popular"))
-        for name in ("learning_rate", "steps", "batch_histories", "negatives", "max_minutes", "checkpoint_minutes"):
+        for name in ("learning_rate", "steps", "batch_histories", "positives", "negatives", "max_minutes"):
             _positive("training", name, getattr(self, name))
+        _positive("training", "checkpoint_minutes", self.checkpoint_minutes)
         if not 0 <= self.dropout < 1:
             raise UsageError(f"training.dropout is {self.dropout!r}; expected 0 ≤ dropout < 1")
         if self.warmup_steps >= self.steps:

@@ -89,6 +89,7 @@ class LanguageModelRecommender:
         sampler = GroupSampler(
             split,
             history_items=chosen.history_items,
+            positives=training.positives,
             negatives=training.negatives,
             seed=self.spec.seed,
             popular=training.negative_sampling == "popular",
@@ -97,7 +98,8 @@ class LanguageModelRecommender:
 
         def loss_at(micro_step: int) -> torch.Tensor:
             histories, items = sampler.batch(micro_step, training.batch_histories)
-            return objective(self.model([self.model.layout.history(h) for h in histories], items).float())
+            scores = self.model([self.model.layout.history(h) for h in histories], items).float()
+            return objective(scores, training.positives)
 
         def score(histories: Sequence[np.ndarray], candidates: np.ndarray) -> np.ndarray:
             self.scorer.weights_changed()

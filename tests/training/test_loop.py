@@ -172,3 +172,11 @@ def test_objectives_by_hand():
     assert float(OBJECTIVES["mse"](scores)) == pytest.approx((1 + 0 + 1) / 3)
     negatives = (math.log(2) + math.log1p(math.e)) / 2
     assert float(OBJECTIVES["bce"](scores)) == pytest.approx((math.log1p(math.exp(-2)) + negatives) / 2)
+
+
+def test_objectives_of_two_positives_are_means_over_each():
+    scores = torch.tensor([[2.0, -1.0, 0.0, 1.0], [0.5, 0.25, -2.0, 3.0]])
+    each = [scores[:, [place, 2, 3]] for place in (0, 1)]
+    for name in ("listwise", "pairwise", "bce"):
+        expected = sum(float(OBJECTIVES[name](part)) for part in each) / 2
+        assert float(OBJECTIVES[name](scores, 2)) == pytest.approx(expected), name
