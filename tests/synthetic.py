@@ -132,6 +132,8 @@ def record(row: tuple, number: int, hostile: bool = False) -> tuple[list[Measure
     }  # fmt: skip
     if family not in ("decoder", "popularity"):
         documents["explanations"] = {"196": _explanation(number, hostile)}
+    if family in ("cross-encoder", "decoder", "cascade"):
+        documents["model"] = {"layers": row[3], "history_tokens": 80.0, "candidate_tokens": 11.5}
     if adaptation != "none":
         documents["training"] = {
             "first_loss": 2.77, "last_loss": 1.88,

@@ -147,6 +147,14 @@ def broken_limits(row: Row, limits: Limits, pricing: Pricing) -> list[str]:
     return broken
 
 
+def failing(choice: Choice, rows: Sequence[Row], limits: Limits, pricing: Pricing = AS_RECORDED) -> list[Row]:
+    """The rows that a faster or cheaper machine could bring within the limits: the next best, or all when none keeps them."""
+    if choice.row is None:
+        return [row for row in rows if row.state == "finished"]
+    other = choice.next_best
+    return [other] if other is not None and broken_limits(other, limits, pricing) else []
+
+
 def choose(
     rows: Sequence[Row],
     metric: str,
@@ -176,7 +184,12 @@ def choose(
         nearest = min(known, key=lambda row: row.request_figure("latency_p95_s").value or float("inf"))
         reasons = "; ".join(broken_limits(nearest, limits, pricing))
         return Choice(
-            None, nearest, "Nothing measured keeps these limits.", f"The closest, {nearest.name}, fails: {reasons}."
+            None,
+            nearest,
+            "Nothing measured keeps these limits."
+            if not any(row.predicted for row in known)
+            else "Nothing measured or predicted keeps these limits.",
+            f"The closest, {nearest.name}, fails: {reasons}.",
         )
 
     def tied(a: Row, b: Row) -> bool:
@@ -191,8 +204,11 @@ def choose(
         f"Take {chosen.name}: {title} {value(chosen):.3f} under {protocol}, "
         f"p95 {formats.figure(chosen.request_figure('latency_p95_s'))}, "
         f"{formats.figure(usd_per_million(chosen, pricing))} per million requests, "
-        f"measured on {machine(chosen) or 'a machine that was not recorded'}."
+        f"{'predicted' if chosen.predicted else 'measured'} on {machine(chosen) or 'a machine that was not recorded'}."
     )
+    if chosen.predicted:
+        interval = formats.figure(chosen.request_figure("latency_p95_s"), interval=True)
+        sentence += f" Its 80 % interval: p95 {interval}."
     if chosen is not best:
         sentence += f" Its quality is not distinguishable from {best.name} ({value(best):.3f}), which costs more."
     others = [row for row in known if row is not chosen]

@@ -12,7 +12,7 @@ import pandas as pd
 from llmrec_core.experiments import formats
 from llmrec_core.experiments.front import METRICS, Chart
 from llmrec_core.experiments.marks import COLOURS, size_label
-from llmrec_core.experiments.views import AS_RECORDED, Pricing, Row, cost, energy, usd_per_million
+from llmrec_core.experiments.views import AS_RECORDED, Pricing, Row, cost, energy, machine, usd_per_million
 from llmrec_core.experiments.words import family_title
 
 
@@ -26,6 +26,8 @@ def study_table(
         if row.state != "finished":
             continue
         line = {"Run": row.name}
+        if any(one.predicted for one in rows):
+            line["Costs"] = f"{'predicted' if row.predicted else 'measured'} on {machine(row) or 'an unknown machine'}"
         if chart:
             line["Front"] = "yes" if row.run_id in front else ""
         use = energy(row, pricing)

@@ -47,6 +47,11 @@ class Row:
         return self.uses_language_model and (self.documents.get("model") or {}).get("blend") != 0
 
     @property
+    def predicted(self) -> bool:
+        """Whether the costs of this row are predictions for a device it did not run on."""
+        return bool(self.documents.get("predicted"))
+
+    @property
     def conditions(self) -> Mapping[str, Any]:
         return self.documents.get("conditions") or {}
 
@@ -278,15 +283,18 @@ AXES = {
 
 
 def cost(row: Row, name: str, pricing: Pricing = AS_RECORDED) -> tuple[Measurement, bool]:
-    """The figure of a cost axis and whether it is assumed."""
+    """The figure of a cost axis and whether it is assumed or predicted rather than measured."""
     if name == "usd_per_million":
-        return usd_per_million(row, pricing), False
+        return usd_per_million(row, pricing), row.predicted
     if name in ("energy_per_request_j", "gco2e_per_million"):
         found = energy(row, pricing)
-        return (found.joules if name == "energy_per_request_j" else found.grams_per_million), found.assumed
-    if name in ("latency_p95_s", "latency_p50_s", "latency_p99_s", "flops_per_request"):
+        figure = found.joules if name == "energy_per_request_j" else found.grams_per_million
+        return figure, found.assumed or row.predicted
+    if name in ("latency_p95_s", "latency_p50_s", "latency_p99_s"):
+        return row.request_figure(name), row.predicted
+    if name == "flops_per_request":
         return row.request_figure(name), False
-    return row.figure(name), False
+    return row.figure(name), row.predicted and name == "peak_memory_bytes"
 
 
 # ── comparisons ──────────────────────────────────────────────────────────────────────────────────

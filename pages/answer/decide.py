@@ -2,10 +2,11 @@
 
 import streamlit as st
 
-from llmrec_core.experiments import formats, front, tables, views
+from llmrec_core.experiments import elsewhere, formats, front, tables, views
 from llmrec_core.experiments.words import METRIC_HELP
-from pages.shared import charts, dearer, frame, records, widgets
+from pages.shared import charts, dearer, frame, hardware, records, widgets
 
+HERE = "here"
 study = frame.study()
 widgets.heading(
     "Decide", "Every recommender by what it gives and what it costs; move the limits and read the choice.", study
@@ -46,6 +47,21 @@ part = slice_column.selectbox(
     "Users", list(slices), format_func=str.capitalize, key="decide_slice", bind="query-params"
 )
 
+measured = rows
+known = hardware.catalogue()
+where = st.selectbox(
+    "Machine of the language models",
+    [HERE, *known],
+    format_func=lambda name: "as measured" if name == HERE else f"{name}, predicted",
+    key="decide_machine",
+    bind="query-params",
+    help="Predicted: the same requests on a device of the catalogue, with 80 % intervals and its median price on demand. "
+    "Recommenders without a language model keep what was measured.",
+)
+refused = []
+if where != HERE:
+    rows, refused = elsewhere.on_device(rows, known[where], pricing)
+
 latency_limits = widgets.scale([row.request_figure("latency_p95_s").value for row in rows])
 price_limits = widgets.scale([views.usd_per_million(row, pricing).value for row in rows])
 latency_column, price_column, switch_column = st.columns([2, 2, 1], vertical_alignment="bottom")
@@ -53,6 +69,9 @@ p95 = widgets.limit_slider(latency_column, "Slowest p95 latency", latency_limits
 price = widgets.limit_slider(
     price_column, "Dearest price of a million requests", price_limits, formats.dollars, "decide_price"
 )
+language_only = switch_column.toggle("Language models only", key="decide_language", bind="query-params")
+if language_only:
+    rows = [row for row in rows if row.uses_language_model]
 dominated = switch_column.toggle("Dominated points", value=True, key="decide_dominated", bind="query-params")
 logarithmic = switch_column.toggle("Log scale", value=True, key="decide_log", bind="query-params")
 
@@ -66,6 +85,9 @@ with st.container(border=True):
     widgets.say(choice.sentence, size="large")
     if choice.why_not:
         widgets.say(choice.why_not)
+    failing = front.failing(choice, rows, limits, pricing)
+    if failing and where == HERE:
+        widgets.say(elsewhere.way_out(failing, known.values(), limits, pricing))
 
 chart = front.chart(rows, metric, protocol, axis, part, pricing)
 st.badge(f"protocol {formats.plain(protocol)}", icon=":material/rule:", color="blue")
@@ -81,11 +103,18 @@ if chart.points:
 else:
     st.info("No row has both figures, so there is nothing to draw; the reasons stand below.")
 widgets.caption(
-    "Colour: precision. Shape: model size. Bars: 95 % interval over users. Open: assumed, not measured. "
-    + widgets.conditions(rows)
+    "Colour: precision. Shape: model size. Bars: 95 % interval over users. Open: assumed or predicted, not measured. "
+    + widgets.conditions(measured)
 )
+if where != HERE:
+    widgets.caption(
+        f"On {where}: open marks with their 80 % interval along the cost; p95 takes the spread that was measured here. "
+        "Other hardware shows how good such predictions are."
+    )
+for name, reason in refused:
+    widgets.caption(f"Not predicted: {name} – {reason}")
 for name, reason in chart.left_out:
     widgets.caption(f"Not drawn: {name} – {reason}")
 widgets.table(tables.study_table(rows, protocol, chart, pricing), "decide", "decide.csv")
-dearer.section(rows, pricing)
+dearer.section(measured, pricing)
 widgets.method_card("quality", "latency", "price", "flops", "memory", "energy")

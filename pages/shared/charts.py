@@ -69,7 +69,15 @@ def _mark(point: Point, chart: Chart, shapes: Mapping[str, str], place: str | No
     symbol = shapes[marks.size_label(point.row.spec.recommender)]
     x = point.x * axis.factor
     colour = marks.colour(point.row.spec.precision)
-    cost = formats.value_text(point.x, "", chart.axis) + (" (assumed)" if point.assumed else "")
+    cost = formats.value_text(point.x, "", chart.axis)
+    if point.row.predicted and point.assumed:
+        cost += " (predicted"
+        if point.x_low is not None and point.x_high is not None:
+            low, high = (formats.value_text(end, "", chart.axis) for end in (point.x_low, point.x_high))
+            cost += f", 80 % interval {low} to {high}"
+        cost += ")"
+    elif point.assumed:
+        cost += " (assumed)"
     hover = (
         f"<b>{formats.escape(point.row.name)}</b><br>{METRICS[chart.metric]} {point.y:.3f}"
         + (f" ({point.y_low:.3f} to {point.y_high:.3f})" if point.y_low is not None else "")
@@ -101,6 +109,7 @@ def _mark(point: Point, chart: Chart, shapes: Mapping[str, str], place: str | No
         textposition=place,
         textfont={"size": 11},
         error_y=error,
+        error_x=_reach(point, axis.factor, colour) if point.row.predicted else None,
         name=_short(point.row.name, 40),
         customdata=[point.row.run_id],
         opacity=1.0 if point.on_front else 0.6,
@@ -113,6 +122,21 @@ def _mark(point: Point, chart: Chart, shapes: Mapping[str, str], place: str | No
         hovertemplate=hover + "<extra></extra>",
         cliponaxis=False,
     )
+
+
+def _reach(point: Point, factor: float, colour: str) -> dict[str, object] | None:
+    """The 80 % interval of a predicted cost."""
+    if point.x_low is None or point.x_high is None:
+        return None
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [(point.x_high - point.x) * factor],
+        "arrayminus": [(point.x - point.x_low) * factor],
+        "color": colour,
+        "thickness": 1,
+        "width": 3,
+    }
 
 
 def waterfall(titles: Sequence[str], values: Sequence[float], base: float, prediction: float) -> go.Figure:

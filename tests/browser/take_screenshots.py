@@ -23,11 +23,13 @@ ROOT = Path(__file__).parents[2]
 PAGES = [
     "start",
     "decide",
+    "plan",
     "report",
     "side-by-side",
     "why-this-item",
     "profile",
     "this-machine",
+    "other-hardware",
     "data",
     "train",
     "runs",

@@ -33,6 +33,7 @@ def test_every_page_draws_in_dark_without_an_error_or_a_foreign_request(filled, 
         background = page.evaluate("getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor")
         assert sum(map(int, re.findall(r"\d+", background)[:3])) < 200, f"{name} is not dark: {background}"
     assert len(names) >= 10
+    assert {"Plan", "Other hardware"} <= set(names)
     assert problems == []
     assert page.foreign == []
 
