@@ -27,10 +27,11 @@ from llmrec_core.profiling.measure import CostMeter, counted_flops
 from llmrec_core.profiling.peaks import best_of, measure_peaks
 from llmrec_core.recommenders.base import Recommender
 from llmrec_core.recommenders.registry import build
+from llmrec_core.recommenders.remembered import Remembered, Score
 from llmrec_core.settings import Settings
 from llmrec_core.types import Measurement
 
-BEFORE_USERS = 50
+BEFORE_USERS = 24
 """Users on whom the untrained self is measured, a fixed part of the study's sample."""
 SHOWN_USERS, EXPLAINED_USERS = 16, 3
 LISTED = 10
@@ -60,22 +61,22 @@ def execute(spec: RunSpec, dataset: Dataset, context: RunContext, settings: Sett
     recommender = build(spec, dataset, settings, parent=context.parent_model)
     context.measure(Measurement("load_s", time.perf_counter() - began, "s", protocol="run"))
     trains = spec.recommender.adaptation != "none" and not spec.weights_from
-    before = _first_users(recommender, parts, cases, candidates, spec) if trains else None
+    before = _first_users(recommender.score, parts, cases, candidates, spec) if trains else None
     _fit(recommender, parts, context, economics)
     recommender.save(context.folder / "model")
     reader = getattr(recommender, "inner", recommender)
     if hasattr(reader, "ready"):
         reader.ready(spec.precision)
-    if trains:
-        after = _first_users(recommender, parts, cases, candidates, spec)
-        context.document("training", _training(reader, before, after))
-
-    meter = CostMeter(recommender, [c.history for c in cases], candidates[:, :], spec.protocol.k)
+    memory = Remembered(recommender.score)
+    meter = CostMeter(recommender, [c.history for c in cases], candidates, spec.protocol.k, keep=memory.keep)
     peaks = measure_peaks()
     with context.timing_window():
         meter.run(1)
-    _quality(recommender, parts, cases, candidates, spec, context)
-    _showcase(recommender, dataset, cases, candidates, spec, context)
+    _quality(memory.score, parts, cases, candidates, spec, context)
+    if trains:
+        after = _first_users(memory.score, parts, cases, candidates, spec)
+        context.document("training", _training(reader, before, after))
+    _showcase(recommender, memory.score, dataset, cases, candidates, spec, context)
     with context.timing_window():
         meter.run(2)
     peaks = best_of(peaks, measure_peaks())  # a peak measured beside another program is not one
@@ -124,10 +125,10 @@ def _fit(recommender: Recommender, parts: Split, context: RunContext, economics:
 
 
 def _first_users(
-    recommender: Recommender, parts: Split, cases: Sequence[Case], candidates: np.ndarray, spec: RunSpec
+    score: Score, parts: Split, cases: Sequence[Case], candidates: np.ndarray, spec: RunSpec
 ) -> dict[str, Any]:
     k, few = spec.protocol.k, min(BEFORE_USERS, len(cases))
-    rows, samples = evaluate(recommender.score, parts, cases[:few], candidates[:few], spec.protocol.name, k, batch=8)
+    rows, samples = evaluate(score, parts, cases[:few], candidates[:few], spec.protocol.name, k, batch=8)
     row = next(r for r in rows if r.name == f"ndcg@{k}" and r.slice == "all")
     values = next(s.values for s in samples if s.name == f"ndcg@{k}")
     return {f"ndcg@{k}": row.value, "low": row.low, "high": row.high, "users": few, "values": values}
@@ -149,7 +150,7 @@ def _training(reader: Any, before: dict[str, Any] | None, after: dict[str, Any])
 
 
 def _quality(
-    recommender: Recommender,
+    score: Score,
     parts: Split,
     cases: Sequence[Case],
     candidates: np.ndarray,
@@ -162,7 +163,7 @@ def _quality(
         plans.append((f"{protocol.split}/full", "full"))
     for name, offered in plans:
         rows, samples = evaluate(
-            recommender.score, parts, cases, offered, name, protocol.k, seed=protocol.seed, batch=8,
+            score, parts, cases, offered, name, protocol.k, seed=protocol.seed, batch=8,
             progress=lambda done, total: context.progress("evaluate", done, total),
         )  # fmt: skip
         context.measure(*rows)
@@ -172,6 +173,7 @@ def _quality(
 
 def _showcase(
     recommender: Recommender,
+    score: Score,
     dataset: Dataset,
     cases: Sequence[Case],
     candidates: np.ndarray,
@@ -186,7 +188,7 @@ def _showcase(
     shown: dict[str, Any] = {}
     reasons: dict[str, Any] = {}
     for number, (case, offered) in enumerate(zip(cases[:SHOWN_USERS], candidates, strict=False)):
-        scores = recommender.score([case.history], offered[None])[0]
+        scores = score([case.history], offered[None])[0]
         best = np.argsort(-scores, kind="stable")[:LISTED]
         withheld = int(case.relevant[0])
         shown[users[case.user]] = {

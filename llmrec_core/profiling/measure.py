@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,8 @@ from llmrec_core.types import Measurement, Samples
 
 BATCH = 8
 """Requests per call where throughput is measured."""
+COUNTED = 3
+"""Requests whose FLOPs are counted."""
 
 
 @dataclass
@@ -27,6 +29,8 @@ class CostMeter:
     candidates: np.ndarray  # (requests, N)
     k: int = 10
     batch: int = BATCH
+    keep: Callable[[Sequence[np.ndarray], np.ndarray, np.ndarray], None] | None = None
+    """Told histories, candidates and scores of each request, e.g. `Remembered.keep`."""
     single: list[Window] = field(default_factory=list)
     batched: list[Window] = field(default_factory=list)
 
@@ -34,7 +38,10 @@ class CostMeter:
         """Top-k lists (size, k) of `size` consecutive users: what a server would answer."""
         rows = [(first * size + offset) % len(self.histories) for offset in range(size)]
         self._forget()
-        scores = self.recommender.score([self.histories[r] for r in rows], self.candidates[rows])
+        asked = [self.histories[r] for r in rows], self.candidates[rows]
+        scores = self.recommender.score(*asked)
+        if self.keep is not None:
+            self.keep(*asked, scores)
         return np.take_along_axis(self.candidates[rows], np.argsort(-scores, axis=1, kind="stable")[:, : self.k], 1)
 
     def _forget(self) -> None:
@@ -45,9 +52,9 @@ class CostMeter:
             scorer.weights_changed()
 
     def run(self, number: int) -> None:
-        """Window `number` of both kinds."""
+        """Window `number` of both kinds; the first one warms the second one up."""
         self.single.append(window(lambda call: self.request(call, 1)))
-        self.batched.append(window(lambda call: self.request(call, self.batch), min_calls=3, warm_up=1))
+        self.batched.append(window(lambda call: self.request(call, self.batch), min_calls=2, warm_up=0))
 
     @property
     def shape(self) -> str:
@@ -141,7 +148,7 @@ def counted_flops(
     if any(hasattr(part, "_packed_params") for part in model.modules()):
         return None, "the counter does not see int8 products"
     scorer = getattr(reader, "scorer", None)
-    few = min(5, len(histories))
+    few = min(COUNTED, len(histories))
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # the fused encoder layer is one operator to the counter
     try:
