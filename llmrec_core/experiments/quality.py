@@ -135,7 +135,7 @@ def slice_table(rows: Sequence[Row], users: Mapping[str, PerUser], groups: Mappi
     lines = []
     for row in rows:
         own = users.get(row.run_id, {})
-        mine = []
+        mine: list[dict[str, Any]] = []
         for name, group in groups.items():
             values = np.array([own[user] for user in group if user in own])
             if len(values):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from llmrec_core.data.text import item_texts
 from llmrec_core.errors import CheckpointError, DataError
 from llmrec_core.experiments.spec import RunSpec, run_from_dict
+from llmrec_core.metrics.propensity import effective_n, popularity_propensities
 from llmrec_core.models.devices import pick_device
 from llmrec_core.training.checkpoints import read_folder, write_folder
 from llmrec_core.training.loop import train
@@ -33,7 +34,11 @@ if TYPE_CHECKING:
     from llmrec_core.settings import Settings
 
 WIDTH, LAYERS, HEADS = 64, 2, 2
-DEFAULTS = {"width": WIDTH, "layers": LAYERS, "heads": HEADS}
+DEFAULTS = {"width": WIDTH, "layers": LAYERS, "heads": HEADS, "ahead": 1}
+"""`ahead`: a position's target is drawn from the next so many items; 1 = the very next. More where order is noisy, as when
+people rate a page of films in one go."""
+CLIP = 10.0
+"""Largest inverse propensity of a target against the smallest, unless option `ips_clip` says otherwise."""
 
 
 class SasRecModel(nn.Module):
@@ -83,7 +88,11 @@ class SasRec:
         self.spec, self.dataset, self.settings = spec, dataset, settings
         self.length = spec.recommender.history_items
         self.device = pick_device(spec.device)
-        self.options = {name: int(spec.recommender.options.get(name, value)) for name, value in DEFAULTS.items()}
+        given = spec.recommender.options
+        self.options = {name: int(given.get(name, value)) for name, value in DEFAULTS.items()}
+        self.ips, self.clip = float(given.get("ips", 0.0)), float(given.get("ips_clip", CLIP))
+        self.propensity: dict[str, float] = {}
+        """With option `ips`: gamma, clip and what the weights do to the variance."""
         self.model: SasRecModel | None = None
         self._table: Tensor | None = None
 
@@ -113,10 +122,12 @@ class SasRec:
         self.model = model = self._build(self._text(context))
         self._table = None
         training, seed, items = self.spec.training, self.spec.seed, self.dataset.n_items
+        weights, ahead = self._weights(split, context), self.options["ahead"]
 
         def loss_at(step: int) -> Tensor:
             rng = np.random.default_rng((seed, step))
             batch = np.full((training.batch_histories, self.length + 1), items, dtype=np.int64)
+            lengths = np.zeros((training.batch_histories, 1), dtype=np.int64)
             for row, chosen in enumerate(rng.integers(len(sequences), size=training.batch_histories)):
                 sequence = sequences[chosen]
                 end = len(sequence)
@@ -124,11 +135,20 @@ class SasRec:
                     end = int(rng.integers(self.length + 1, end + 1))
                 window = sequence[max(0, end - self.length - 1) : end]
                 batch[row, : len(window)] = window
+                lengths[row] = len(window)
+            places = np.arange(1, self.length + 1)[None]
+            real = torch.from_numpy(places < lengths).to(self.device)
+            if ahead > 1:
+                places = np.minimum(places + rng.integers(ahead, size=(len(batch), self.length)), lengths - 1)
+            wanted = np.take_along_axis(batch, np.broadcast_to(places, (len(batch), self.length)), 1)
             tokens = torch.from_numpy(batch).to(self.device)
             table = model.vectors()
-            real = tokens[:, 1:] != items
             states = model(tokens[:, :-1], table)[real]
-            return F.cross_entropy(states @ table[:items].T, tokens[:, 1:][real])
+            targets = torch.from_numpy(wanted).to(self.device)[real]
+            if weights is None:
+                return F.cross_entropy(states @ table[:items].T, targets)
+            each = F.cross_entropy(states @ table[:items].T, targets, reduction="none")
+            return (weights[targets] * each).sum() / weights[targets].sum()  # self-normalised: bounded, a little biased
 
         def score(histories: Sequence[np.ndarray], candidates: np.ndarray) -> np.ndarray:
             self._table = None
@@ -136,6 +156,26 @@ class SasRec:
 
         self.result = train(model, loss_at, training, context, seed=seed, validate=validator(split, score, self.spec))
         self._table = None
+
+    def _weights(self, split: Split, context: RunContext) -> Tensor | None:
+        """Clipped inverse propensity of every item as a target (option `ips` = gamma of the propensity model); None when off.
+
+        Source: Schnabel et al., ICML 2016; propensities ∝ count^((gamma+1)/2) as in Yang et al., RecSys 2018.
+        """
+        if self.ips <= 0:
+            return None
+        counts = split.item_counts
+        floor = 1.0 / self.clip
+        weights = 1.0 / popularity_propensities(counts, self.ips, floor)
+        per_target = np.repeat(weights, counts)
+        share = effective_n(per_target) / max(len(per_target), 1)
+        clipped = float((per_target >= self.clip * (1 - 1e-9)).mean())
+        self.propensity = {"gamma": self.ips, "clip": self.clip, "effective_share": share, "clipped_share": clipped}
+        context.log(
+            f"propensity weights: gamma {self.ips:g}, clipped at {self.clip:g} for {clipped:.0%} of the targets; the variance "
+            f"is that of {share:.0%} as many targets"
+        )
+        return torch.from_numpy(weights.astype(np.float32)).to(self.device)
 
     @torch.inference_mode()
     def score(self, histories: Sequence[np.ndarray], candidates: np.ndarray) -> np.ndarray:
@@ -186,7 +226,14 @@ class SasRec:
         per_token = 2 * (4 * width * width + 8 * width * width)
         flops = layers * (steps * per_token + 4 * steps * steps * width) + 2 * candidates * width
         tensors = list(self.model.state_dict().values()) if self.model else []
+        notes: dict[str, Any] = {"layers": layers}
+        if self.propensity:
+            notes["propensity"] = self.propensity
         parameters = sum(p.numel() for p in self.model.parameters()) if self.model else 0
         return Description(
-            parameters, parameters, sum(t.numel() * t.element_size() for t in tensors), float(flops), {"layers": layers}
+            parameters,
+            parameters,
+            sum(t.numel() * t.element_size() for t in tensors),
+            float(flops),
+            notes,
         )
