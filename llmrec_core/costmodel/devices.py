@@ -66,6 +66,11 @@ class Device:
     """One direction between two devices of one machine."""
     l2_mb: float = 6.0
     cores: int = 0
+    multiprocessors: int = 0
+    """Streaming multiprocessors or compute units; 0 when the sheet is silent."""
+    boost_ghz: float = 0.0
+    own: bool = False
+    """Peaks were measured on the user's machine, not read off a data sheet."""
     verified: bool = False
     source: str = ""
 
@@ -82,7 +87,7 @@ class Device:
             "tf32": self.tf32_tflops or self.fp32_tflops,
             "fp16": half,
             "bf16": self.bf16_tflops or (self.fp32_tflops if self.kind == "cpu" else None),
-            "int8": self.int8_tops,
+            "int8": self.int8_tops or (2.0 * self.fp32_tflops if self.own else None),  # as AVX2, until own runs tell
             "fp8": self.fp8_tflops,
         }[name]
         if name == "fp16" and self.kind == "cpu":
@@ -99,7 +104,7 @@ class Device:
             "fp16": self.fp16_tflops or (self.kind == "cpu" and self.fp32_tflops),
             "bf16": self.bf16_tflops,
             "fp8": self.fp8_tflops,
-            "int8": self.int8_tops,
+            "int8": self.int8_tops or self.own,
         }
         return [name for name, value in known.items() if value]
 
@@ -151,6 +156,8 @@ def _row(row: dict[str, str]) -> Device:
         link_gb_s=numbers.get("link_gb_s") or 16.0,
         l2_mb=numbers.get("l2_mb") or 6.0,
         cores=int(numbers.get("cores") or 0),
+        multiprocessors=int(numbers.get("multiprocessors") or 0),
+        boost_ghz=numbers.get("boost_ghz") or 0.0,
         verified="mem_bandwidth_gb_s" in row.get("verified_fields", ""),
         source=row.get("source", ""),
     )
@@ -180,7 +187,7 @@ def catalogue(home: Path | None = None) -> dict[str, Device]:
                     device = _row({**dict.fromkeys(tables.rows("hardware")[0], ""), **row})
                 except (KeyError, ValueError, TypeError) as error:
                     raise DataError(f"{own_path(home)} line {line} is no device: {error}") from error
-                found[device.name] = device
+                found[device.name] = replace(device, own=True)
     return found
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from llmrec_core.costmodel import work
-from llmrec_core.costmodel.model import FACTORS, FAMILY, Coefficients, levels
+from llmrec_core.costmodel.model import FACTORS, FAMILY, POWER, Coefficients, bin_of, levels, overlaps
 from llmrec_core.costmodel.query import Query, from_row
 from llmrec_core.errors import LlmrecError
 
@@ -76,6 +76,8 @@ PRIOR_EFFECTS: dict[tuple[str, str, str, str], float] = {
     ("generation", "launch", "group", "eager"): math.log(10.0),
     ("encoder", "launch", "group", "eager"): math.log(8.0),
     ("encoder", "launch", "group", "graph"): math.log(3.0),
+    ("encoder", "launch", "group", "eager-cpu"): math.log(8.0),
+    ("generation", "step_launch", "group", "eager-cpu"): math.log(3.0),
     ("generation", "step_launch", "group", "server"): math.log(1.8),
     # torch's allocator reports tensors; other figures are of the process, context and workspaces included.
     ("memory", "base", "runtime", "ft"): math.log(20.0),
@@ -100,6 +102,9 @@ SPREAD = {
     "group:format": 0.3,
 }
 """Standard deviations of the effects: how far they are let from 0."""
+HELD = {("generation", "weights", ""): 0.25, ("generation", "step_launch", "group:format"): 2.5}
+"""What multiplies a spread: the share of the bandwidth that memory gives differs little between runtimes; how many
+kernels a packed format needs differs much."""
 NOISE = 0.10
 """Scatter of a logarithm between repeated measurements of different sources."""
 WEIGHT = {"ok": 1.0, "uncertain": 0.35}
@@ -174,7 +179,8 @@ def fit_family(family: str, data: Sequence[Example], *, devices: bool = True) ->
             expected, wide = centres[key[1]]
             centre[position], spread[position] = math.log(expected), wide
         else:
-            centre[position], spread[position] = PRIOR_EFFECTS.get(key, 0.0), SPREAD[key[2]]
+            centre[position] = PRIOR_EFFECTS.get(key, 0.0)
+            spread[position] = SPREAD[key[2]] * HELD.get((family, key[1], key[2]), HELD.get((family, key[1], ""), 1.0))
     n = len(data)
     amounts = np.zeros((n, len(names)))
     design = np.zeros((len(names), n, size), dtype=np.float32)
@@ -185,21 +191,23 @@ def fit_family(family: str, data: Sequence[Example], *, devices: bool = True) ->
             amounts[i, j] = one.found.get(term, 0.0)
             design[j, i, keys[family, term, "", ""]] = 1
             for factor in factors[term]:
-                position = keys.get((family, term, factor, at[factor]))
-                if position is not None:
-                    design[j, i, position] = 1
+                place = keys.get((family, term, factor, at[factor]))
+                if place is not None:
+                    design[j, i, place] = 1
         if devices and "device" in factors["all"]:
             whole[i, keys[family, "all", "device", at["device"]]] = 1
     target = np.log([one.total for one in data]) if n else np.zeros(0)
     weight = np.array([one.weight for one in data]) / NOISE
 
-    theta = _solve(design, amounts, whole, target, weight, centre, spread)
+    bins = np.array([[bin_of(family, term, overlaps(one.query)) for term in names] for one in data])
+    theta = _solve(design, amounts, bins, whole, target, weight, centre, spread)
     return {key: float(theta[position]) for key, position in keys.items()}
 
 
 def _solve(
     design: np.ndarray,  # (terms, rows, coefficients)
     amounts: np.ndarray,  # (rows, terms)
+    bins: np.ndarray,  # (rows, terms): see model.bin_of
     whole: np.ndarray,  # (rows, coefficients)
     target: np.ndarray,
     weight: np.ndarray,
@@ -212,7 +220,14 @@ def _solve(
 
     def state(theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
         part = np.stack([np.exp(design[j] @ theta) * amounts[:, j] for j in names], axis=1)
-        sums = np.maximum(part.sum(1), 1e-12)
+        if bins.any():
+            each = [np.where(bins == k, part, 0.0).sum(1) for k in range(4)]
+            pairs = [np.maximum((each[k] ** POWER + each[k + 1] ** POWER) ** (1 / POWER), 1e-30) for k in (0, 2)]
+            slopes = np.stack([(each[k] / pairs[k // 2]) ** (POWER - 1) for k in range(4)], axis=1)
+            sums = np.maximum(pairs[0] + pairs[1], 1e-12)
+            part = part * np.take_along_axis(slopes, bins, axis=1)
+        else:
+            sums = np.maximum(part.sum(1), 1e-12)
         r = (np.log(sums) + whole @ theta - target) * weight
         root = np.sqrt(1.0 + r * r)
         prior = (theta - centre) / spread

@@ -3,6 +3,7 @@
 A coefficient is exp(term + effects), the effects being those of the runtime's class, the runtime, the arithmetic, the
 weight format and the kind of device; an effect that no measurement told is 0. Sums of positive terms are monotone in
 tokens, batch and layers, and the total is kept above what the device's dense peak allows.
+Eager PyTorch on a GPU launches kernels while earlier ones run: there host and device times meet in a soft maximum.
 Intervals: factors around the prediction from split-conformal residuals, by regime (`fit.py`).
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from llmrec_core.costmodel import tables, work
 from llmrec_core.costmodel.devices import arithmetic
@@ -95,7 +96,12 @@ def levels(query: Query) -> dict[str, str]:
     """The level of every factor for one query."""
     low = query.precision.split("+")[0]
     arith = {"bf16": "fp16"}.get(arithmetic(low), arithmetic(low))
+    if arith == "int8" and (query.device.int8_tops or 0.0) < (query.device.fp16_tflops or 0.0):
+        arith = "fp16"  # no 8-bit tensor cores (V100): an engine takes its 16-bit kernels
     runtime, group, packed = query.runtime.name, query.runtime.group, weight_format(low)
+    if query.device.kind == "cpu":
+        # what a processor does tells nothing about the same runtime's kernels on a GPU
+        runtime, group, arith = f"{runtime}-cpu", f"{group}-cpu", f"{arith}-cpu"
     return {
         "group": group,
         "runtime": runtime,
@@ -107,6 +113,32 @@ def levels(query: Query) -> dict[str, str]:
         "runtime:arithmetic": f"{runtime}:{arith}",
         "group:format": f"{group}:{packed}",
     }
+
+
+HOST = {"launch", "base", "step_launch", "step_base"}
+"""Terms of the processor that launches kernels."""
+STEP = {"weights", "stream", "cache", "products", "step_launch", "step_base", "sampling", "comm", "hops"}
+"""Terms of decoding steps; all others of `generation` are of the prompt."""
+POWER = 4.0
+"""Sharpness of the soft maximum of launching and computing."""
+
+
+def overlaps(query: Query) -> bool:
+    """Whether kernels run while the next ones are launched from Python, so that the slower of the two counts."""
+    return query.runtime.group == "eager" and query.device.kind == "gpu" and FAMILY[query.regime] == "generation"
+
+
+def bin_of(family: str, term: str, asynchronous: bool) -> int:
+    """0 and 1: device and host of a pass or prompt; 2 and 3: of decoding steps."""
+    return 2 * (family == "generation" and term in STEP) + (asynchronous and term in HOST)
+
+
+def together(device_s: float, host_s: float) -> float:
+    """The soft maximum of two times that overlap; with no host time the device's own."""
+    if host_s == 0.0:
+        return device_s
+    longest = max(device_s, host_s)
+    return float(longest * ((device_s / longest) ** POWER + (host_s / longest) ** POWER) ** (1 / POWER))
 
 
 @dataclass(frozen=True)
@@ -122,6 +154,10 @@ class Coefficients:
     """Share of the rated power while generating."""
     devices: bool = True
     """Use the effects of devices that were measured."""
+    pulls: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
+    """Own runs: (device, regime, precision; '' is any) → logarithm of measured over predicted time (`own_runs.py`)."""
+    own_widths: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    """Own runs: (device, regime) → half the 80 % interval, a logarithm."""
 
     def total(self, query: Query, found: Mapping[str, float] | None = None) -> float:
         """The total of a query's terms: seconds, or GB."""
@@ -129,28 +165,39 @@ class Coefficients:
         found = work.terms(query) if found is None else found
         at = levels(query)
         factors = FACTORS[family]
-        total = 0.0
+        bins = [0.0, 0.0, 0.0, 0.0]
         values = self.values
+        asynchronous = overlaps(query)
         for term, amount in found.items():
             if amount <= 0:
                 continue
             logarithm = values.get((family, term, "", ""), 0.0)
             for factor in factors[term]:
                 logarithm += values.get((family, term, factor, at[factor]), 0.0)
-            total += math.exp(logarithm) * amount
+            bins[bin_of(family, term, asynchronous)] += math.exp(logarithm) * amount
+        total = together(bins[0], bins[1]) + together(bins[2], bins[3])
         if self.devices and family != "memory":
             total *= math.exp(values.get((family, "all", "device", at["device"]), 0.0))
-        return total if family == "memory" else max(total, work.floor_s(query, dict(found)))
+        if family == "memory":
+            return total
+        return max(total * math.exp(self.pull(query)), work.floor_s(query, dict(found)))
 
-    def seen(self, query: Query) -> bool:
-        """Whether the runtime was measured in this regime's family."""
-        family = FAMILY[query.regime]
-        return any(
-            key[0] == family
-            and key[2] in ("runtime", "runtime:arithmetic")
-            and key[3].split(":")[0] == query.runtime.name
-            for key in self.values
-        )
+    def pull(self, query: Query) -> float:
+        """What own runs on this device say: the sum over device, regime and precision."""
+        if not self.pulls:
+            return 0.0
+        name, regime = query.device.name, query.regime
+        keys = ((name, "", ""), (name, regime, ""), (name, regime, query.precision))
+        return sum(self.pulls.get(key, 0.0) for key in keys)
+
+    @cached_property
+    def runtimes(self) -> dict[str, frozenset[str]]:
+        """Runtimes measured in each family."""
+        found: dict[str, set[str]] = {family: set() for family in FACTORS}
+        for family, _, factor, level in self.values:
+            if factor == "runtime":
+                found[family].add(level)
+        return {family: frozenset(names) for family, names in found.items()}
 
 
 @dataclass(frozen=True)
@@ -177,7 +224,9 @@ def predict(query: Query, coefficients: Coefficients | None = None) -> Predictio
     low, high = known.widths.get(regime) or known.widths.get("other") or (-0.7, 0.7)
     wider = 1.0
     notes = list(query.notes)
-    if not query.runtime.known or (regime != "memory" and not _runtime_seen(known, query)):
+    if not query.runtime.known or (
+        regime != "memory" and levels(query)["runtime"] not in known.runtimes[FAMILY[regime]]
+    ):
         wider *= known.widening.get("runtime", 1.5)
         notes.append(f"runtime {query.runtime.name} was not measured in this regime: wider interval")
     if query.model.guessed:
@@ -190,6 +239,10 @@ def predict(query: Query, coefficients: Coefficients | None = None) -> Predictio
         notes.append(f"no {'mixture of experts' if query.model.experts > 1 else 'encoder-decoder'} was measured enough")
     if regime == "energy":
         notes.append("energy is rated power × a share fitted on one device × predicted time")
+    own = known.own_widths.get((query.device.name, regime))
+    if own is not None:
+        low, high, wider = -own, own, 1.0
+        notes.append("pulled by own runs on this device")
     notes.extend(_fits(query))
     return Prediction(
         value,
@@ -221,24 +274,6 @@ def _fits(query: Query) -> list[str]:
         return []
     devices = math.ceil(need / memory / 0.9)
     return [f"does not fit: needs about {need:.0f} GB of {have:.0f} GB; {devices} such devices would hold it"]
-
-
-@lru_cache(maxsize=256)
-def _seen_runtimes(identity: int, family: str) -> frozenset[str]:
-    raise KeyError(identity)
-
-
-_SEEN: dict[int, dict[str, frozenset[str]]] = {}
-
-
-def _runtime_seen(known: Coefficients, query: Query) -> bool:
-    cache = _SEEN.setdefault(id(known), {})
-    family = FAMILY[query.regime]
-    if family not in cache:
-        cache[family] = frozenset(
-            key[3].split(":")[0] for key in known.values if key[0] == family and key[2].startswith("runtime")
-        )
-    return query.runtime.name in cache[family]
 
 
 @lru_cache(maxsize=1)

@@ -16,6 +16,7 @@ from llmrec_core.costmodel import counts, model, prices, queueing, work
 from llmrec_core.costmodel.architecture import Architecture
 from llmrec_core.costmodel.devices import Device
 from llmrec_core.costmodel.query import Framework, Query, framework
+from llmrec_core.costmodel.requests import request_query
 from llmrec_core.errors import UnsupportedError, UsageError
 
 
@@ -85,27 +86,31 @@ class Plan:
 
 
 def request_seconds(
-    architecture: Architecture, device: Device, traffic: Traffic, precision: str, runtime: Framework, batch: float = 1.0
+    architecture: Architecture,
+    device: Device,
+    traffic: Traffic,
+    precision: str,
+    runtime: Framework,
+    batch: float = 1.0,
+    known: model.Coefficients | None = None,
 ) -> tuple[float, float, float, str]:
     """Seconds of one batch of requests, the ends of their 80 % interval, and the predictor's note.
 
     The packed pass is asked as a plain pass of as many tokens as give its FLOPs.
     """
     offered = min(traffic.keep or traffic.candidates, traffic.candidates)
-    tokens = traffic.history_tokens + traffic.candidate_tokens
-    wanted = counts.request_flops(architecture, traffic.mode, traffic.history_tokens, offered, traffic.candidate_tokens)
-    each = counts.forward_flops(architecture, 1.0, tokens)
-    query = Query(
-        model=architecture,
-        device=device,
-        task="inference" if architecture.kind == "encoder" else "prefill",
-        metric="latency_ms",
+    query = request_query(
+        architecture,
+        device,
+        history_tokens=traffic.history_tokens,
+        candidates=offered,
+        candidate_tokens=traffic.candidate_tokens,
+        mode=traffic.mode,
+        requests=batch,
         precision=precision,
-        batch=max(1.0, batch * wanted / each),
-        input_tokens=tokens,
         runtime=runtime,
     )
-    found = model.predict(query)
+    found = model.predict(query, known)
     return found.value / 1e3, found.low80 / 1e3, found.high80 / 1e3, found.note
 
 
@@ -131,8 +136,12 @@ def plan_device(
     price: str = "on-demand",
     usd_per_hour: float | None = None,
     g_per_kwh: float = 475.0,
+    known: model.Coefficients | None = None,
 ) -> Plan:
-    """Devices, dollars and tonnes of one device; a device that cannot do it says why."""
+    """Devices, dollars and tonnes of one device; a device that cannot do it says why.
+
+    `known` are coefficients pulled by own runs (`own_runs.load`); the product's when not given.
+    """
     runtime = runtime or framework("pytorch")
 
     def refused(reason: str) -> Plan:
@@ -146,16 +155,18 @@ def plan_device(
             return refused(f"does not fit: needs up to {need:.1f} GB of {device.memory_gb:g} GB")
     try:
         found = [
-            request_seconds(architecture, device, traffic, precision, runtime, float(b)) for b in (1, traffic.most)
+            request_seconds(architecture, device, traffic, precision, runtime, float(b), known)
+            for b in (1, traffic.most)
         ]
     except UnsupportedError as error:
         return refused(str(error))
     one, full = found[0][0], max(found[1][0], found[0][0])
     middle = _devices(one, full, traffic)
     sizes = [middle]
-    for end in (1, 2):  # the ends of the interval need devices in proportion to their service time
-        scaled = math.ceil(max(middle[0] - traffic.spare, 1) * found[1][end] / full) + traffic.spare
-        sizes.append((scaled, middle[1] if found[0][end] <= traffic.p95_s else None))
+    for alone, batched in ((found[0][1], found[1][1]), (found[0][2], found[1][2])):
+        # the ends of the interval need devices in proportion to their service time
+        scaled = math.ceil(max(middle[0] - traffic.spare, 1) * batched / full) + traffic.spare
+        sizes.append((scaled, middle[1] if alone <= traffic.p95_s else None))
     count, state = sizes[0]
     if state is None:
         return refused(

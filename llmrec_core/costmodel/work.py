@@ -1,7 +1,7 @@
 """What a query has to do, as times on an ideal device: each term is FLOPs over peak, bytes over bandwidth, or a count.
 
 The predictor (`model.py`) multiplies every term by a fitted coefficient and adds them up, so a coefficient of the
-term `compute` is 1 / efficiency. Terms are in seconds except `launch` (10 µs per layer), `base` (100 µs) and `depth`
+term `compute` is 1 / efficiency. Terms are in seconds except `launch` (10 µs per layer; in decoding steps of compiled runtimes 15,000 cycles of the chip), `base` (100 µs) and `depth`
 (the serial length of the products, in units of a billionth of a second), which no peak of a data sheet shortens.
 Memory terms are in gigabytes (10^9 bytes).
 """
@@ -14,8 +14,10 @@ from llmrec_core.costmodel.query import Query
 
 LAUNCH_S = 1e-5
 BASE_S = 1e-4
-STREAM_BYTES_PER_S = 2e12
-"""What kernels can request from memory at small batch whatever the bandwidth: a scale of the term `stream`."""
+REQUEST_BYTES = 13.0
+"""Bytes a multiprocessor can ask of memory in a cycle at small batch: a scale of the term `stream`."""
+TYPICAL = (100, 1.7)
+"""Multiprocessors and GHz of a GPU whose sheet is silent."""
 PICOJOULE = {"fp32": 11.0, "tf32": 4.0, "fp16": 2.0, "bf16": 2.0, "int8": 1.0, "fp8": 1.0}
 """Energy of one operation, data movement included, in pJ at a 10 nm process; in proportion to the process elsewhere.
 
@@ -44,6 +46,17 @@ def sustained(device: Device, precision: str) -> float:
     return float((rate**-3 + powered**-3) ** (-1 / 3))
 
 
+def slower(device: Device) -> float:
+    """How much longer a short kernel lasts than at 1.5 GHz: latencies inside a GPU are cycles."""
+    return 1.5 / (device.boost_ghz or TYPICAL[1]) if device.kind == "gpu" else 1.0
+
+
+def stream_bytes_per_s(device: Device) -> float:
+    """Bytes per second all multiprocessors can ask for, whatever the memory gives."""
+    count, clock = device.multiprocessors or TYPICAL[0], device.boost_ghz or TYPICAL[1]
+    return REQUEST_BYTES * count * clock * 1e9
+
+
 def _cached(device: Device, tensor_bytes: float) -> float:
     """Share of activation traffic time left where the last-level cache, four times as fast (assumed), holds some."""
     held = device.l2_mb * 1e6 / (device.l2_mb * 1e6 + tensor_bytes)
@@ -69,7 +82,8 @@ def encoder_terms(query: Query) -> dict[str, float]:
     tokens = query.input_tokens
     rate = sustained(device, query.precision)
     bandwidth = device.bandwidth_gb_s * 1e9
-    bits = act_bits(query.precision)
+    # 8-bit products on processors read and write 32-bit activations between them
+    bits = 32.0 if device.kind == "cpu" and arithmetic(query.precision) == "int8" else act_bits(query.precision)
     linear = counts.linear_flops(model, batch, tokens)
     attention = counts.attention_flops(model, batch, tokens)
     cached = _cached(device, batch * tokens * (model.width + model.ffn) * bits / 8)
@@ -127,16 +141,19 @@ def _step(query: Query, batch: float, context: float) -> dict[str, float]:
     ways = _ways(query)
     bandwidth = device.bandwidth_gb_s * 1e9
     rate = sustained(device, query.precision)
+    late = 1.0 if query.runtime.group == "eager" else slower(device)
     kv_bits = 8.0 if "int8kv" in query.precision else 16.0
     flops = counts.decode_flops(model, batch, 0.0)
     tensor = ways > 1
     moved = 2.0 * model.layers * batch * model.width * 2.0 if tensor else 0.0
     return {
         "weights": counts.step_bytes(model, query.precision.split("+")[0], batch) / bandwidth / ways,
-        "stream": counts.step_bytes(model, query.precision.split("+")[0], batch) / STREAM_BYTES_PER_S / ways,
+        "stream": counts.step_bytes(model, query.precision.split("+")[0], batch) / stream_bytes_per_s(device) / ways
+        if device.kind == "gpu"
+        else 0.0,
         "cache": counts.kv_cache_bytes(model, context, batch, kv_bits) / bandwidth / ways,
         "products": flops / rate / ways,
-        "step_launch": (model.decoder_layers or model.layers) * LAUNCH_S,
+        "step_launch": (model.decoder_layers or model.layers) * LAUNCH_S * late,
         "step_base": BASE_S,
         "sampling": batch * BASE_S * 0.01,
         "comm": 2.0 * model.layers * LAUNCH_S + moved / (device.link_gb_s * 1e9) if tensor else 0.0,
