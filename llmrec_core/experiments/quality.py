@@ -206,8 +206,10 @@ def worst_sentence(run: str, body: Mapping[str, Any]) -> str:
     score, worst = body["score"], body.get("worst_slice")
     text = f"{run}: robustness {score['value']:.2f} ({score['low']:.2f} to {score['high']:.2f})."
     if worst:
+        facet, group = worst["facet"], worst["group"]
+        who = group if group.startswith(facet) else f"{facet} {group}"
         text += (
-            f" Hit hardest: {worst['noise']} among people with {worst['facet']} “{worst['group']}”, "
+            f" Hit hardest: {worst['noise']} for people with {who}, "
             f"NDCG@10 {worst['clean']:.3f} to {worst['noisy']:.3f} ({worst['n']} people)."
         )
     return text

@@ -49,7 +49,7 @@ def test_records_without_people_show_the_slices_they_have(open_page, tmp_path, m
 def test_noise_is_shown_with_the_worst_slice(open_page):
     app = open_page(PAGE, quality_tab="Robustness")
     assert not app.exception
-    assert "Hit hardest: injected items among people with gender" in words(app)
+    assert "Hit hardest: injected items for people with gender F" in words(app)
     assert set(app.dataframe[0].value["Noise"]) == {"typos", "injected items", "label flips"}
 
 
