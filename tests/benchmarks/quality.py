@@ -14,6 +14,7 @@ import json
 import math
 import os
 import re
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -22,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from llmrec_core.data.candidates import candidate_sets, sample_cases
 from llmrec_core.data.dataset import Dataset, load_dataset
