@@ -33,7 +33,7 @@ from llmrec_core.types import Measurement
 
 BEFORE_USERS = 24
 """Users on whom the untrained self is measured, a fixed part of the study's sample."""
-SHOWN_USERS, EXPLAINED_USERS = 16, 3
+SHOWN_USERS, EXPLAINED_USERS, EXPLAINED_ITEMS = 16, 3, 6
 LISTED = 10
 
 
@@ -210,7 +210,7 @@ def _showcase(
                 _reader_score(recommender),
                 case.history,
                 int(offered[best[0]]),
-                players=min(8, spec.recommender.history_items),
+                players=min(EXPLAINED_ITEMS, spec.recommender.history_items),
             )
             reasons[users[case.user]] = {
                 "item_id": ids[explained.item],
