@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 from typing import Any
 
-from llmrec_core.costmodel import planner, prices
+from llmrec_core.costmodel import model, planner, prices
 from llmrec_core.costmodel.architecture import Architecture
 from llmrec_core.costmodel.devices import Device
 from llmrec_core.costmodel.planner import Plan, Traffic
@@ -89,6 +89,8 @@ class Need:
     own: Mapping[str, float] | None = None
     """Dollars an hour of devices the reader owns, by name."""
     g_per_kwh: float = 475.0
+    known: model.Coefficients | None = None
+    """Coefficients pulled by own runs (`own_runs.load`); the product's when not given."""
 
     def __post_init__(self) -> None:
         spares(1, self.availability, self.each_up)
@@ -111,7 +113,12 @@ class Need:
 def plan_device(architecture: Architecture, device: Device, need: Need) -> Plan:
     """One device's plan with the spares that the availability asks for."""
     own = (need.own or {}).get(device.name)
-    options: dict[str, Any] = {"precision": need.precision, "runtime": need.runtime, "price": need.price}
+    options: dict[str, Any] = {
+        "precision": need.precision,
+        "runtime": need.runtime,
+        "price": need.price,
+        "known": need.known,
+    }
     found = planner.plan_device(architecture, device, need.bare, usd_per_hour=own, g_per_kwh=need.g_per_kwh, **options)
     if not found.devices:
         return found
@@ -175,7 +182,9 @@ def _bound(architecture: Architecture, device: Device, need: Need) -> float | No
         return None
     try:
         one, full = (
-            planner.request_seconds(architecture, device, traffic, need.precision, need.runtime, float(batch))[0]
+            planner.request_seconds(
+                architecture, device, traffic, need.precision, need.runtime, float(batch), need.known
+            )[0]
             for batch in (1, traffic.most)
         )
     except UnsupportedError:

@@ -26,7 +26,7 @@ KINDS = {"gpu": "GPU", "chip": "chip", "model": "model", "framework": "framework
 REGIMES = {
     "encoder": "Encoder latency and throughput",
     "training": "Training throughput",
-    "decode": "Decoding, batch 1",
+    "decode": "Decoding at batch 1",
     "serving": "Serving throughput",
     "memory": "Memory",
     "prefill": "Reading a prompt",

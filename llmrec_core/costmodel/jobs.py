@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
@@ -116,7 +117,7 @@ def sentence(found: list[Cost]) -> str:
     if not priced:
         return fast + "; no device that can run it has a price."
     cheapest = priced[0]
-    cheap = f"{cheapest.device} is predicted to be the cheapest: ${cheapest.usd:.3g} ({cheapest.usd_low80:.3g} to {cheapest.usd_high80:.3g})"
+    cheap = f"{cheapest.device} is predicted to be the cheapest: {_dollars(cheapest)}"
     if cheapest.device == fastest.device:
         return f"{cheap} and {_minutes(cheapest)}, and the fastest as well."
     left = len(found) - len(able)
@@ -130,6 +131,13 @@ def _minutes(one: Cost) -> str:
     size, unit = (1 / 60, "seconds") if minutes < 2 else (1.0, "minutes") if minutes < 120 else (60.0, "hours")
     low, high = (one.minutes_low80 or 0.0) / size, (one.minutes_high80 or 0.0) / size
     return f"{minutes / size:,.3g} {unit} ({low:,.3g} to {high:,.3g})"
+
+
+def _dollars(one: Cost) -> str:
+    """`$1.20 (0.80 to 1.90)`; fractions of a cent without an exponent."""
+    smallest = min(one.usd_low80 or 1.0, 1.0)
+    digits = min(8, max(2, 2 - math.floor(math.log10(smallest)))) if smallest < 0.1 else 2
+    return f"${one.usd:,.{digits}f} ({one.usd_low80:,.{digits}f} to {one.usd_high80:,.{digits}f})"
 
 
 def _precision(device: Device, wanted: str) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import median
 from typing import Any
 
-from llmrec_core.costmodel import counts, model, planner, prices, query, work
+from llmrec_core.costmodel import counts, model, own, planner, prices, query, work
 from llmrec_core.costmodel.architecture import Architecture, find
 from llmrec_core.costmodel.devices import Device
 from llmrec_core.costmodel.query import Framework
@@ -132,8 +133,9 @@ def predict(
     utilisation: float = views.DEFAULT_UTILISATION,
     price: str = "on-demand",
     usd_per_hour: float | None = None,
+    known: model.Coefficients | None = None,
 ) -> Elsewhere:
-    """The request on a device.
+    """The request on a device; `known` are coefficients pulled by own runs, the product's when not given.
 
     Raises:
         UnsupportedError: when the device lacks the arithmetic, or the model does not fit.
@@ -142,7 +144,7 @@ def predict(
 
     def seconds(batch: int) -> tuple[Span, str]:
         value, low, high, note = planner.request_seconds(
-            request.architecture, device, traffic, request.precision, request.runtime, float(batch)
+            request.architecture, device, traffic, request.precision, request.runtime, float(batch), known
         )
         return Span(value, low, high), note
 
@@ -193,28 +195,11 @@ def everywhere(
 
 
 def here(row: Row) -> Device | None:
-    """The processor a run was measured on, by its measured peaks; None where they were not recorded or a GPU worked."""
+    """The machine a run was measured on, by its measured peaks; None where they were not recorded or a GPU worked."""
     peak, bandwidth = row.figure("gemm_peak_flops_per_s").value, row.figure("bandwidth_bytes_per_s").value
     if not peak or not bandwidth or row.device.get("gpus"):
         return None
-    return Device(
-        name=views.machine(row) or "this machine",
-        kind="cpu",
-        architecture="as measured",
-        process_nm=7.0,
-        memory_gb=None,
-        bandwidth_gb_s=bandwidth / 1e9,
-        fp32_tflops=peak / 1e12,
-        tf32_tflops=None,
-        fp16_tflops=None,
-        bf16_tflops=None,
-        fp8_tflops=None,
-        int8_tops=None,
-        tdp_w=None,
-        link_gb_s=16.0,
-        cores=int(row.device.get("cores") or 0),
-        source="measured by the run",
-    )
+    return replace(own.device_of(row.device, peak, bandwidth), name=views.machine(row) or "this machine")
 
 
 def check(row: Row, request: Request) -> str:
@@ -246,19 +231,20 @@ def on_device(
     Returns the rows, and those with a language model that the device cannot serve, with the reason.
     """
     moved, refused = [], []
+    spread = tail(rows)
     for row in rows:
         if row.state != "finished" or row.spec.recommender.family not in READERS:
             moved.append(row)
             continue
         try:
-            moved.append(as_row(row, predict(request_of(row), device, utilisation=pricing.used(row))))
+            moved.append(as_row(row, predict(request_of(row), device, utilisation=pricing.used(row)), spread))
         except UnsupportedError as error:
             refused.append((row.name, str(error)))
     return moved, refused
 
 
-def as_row(row: Row, found: Elsewhere) -> Row:
-    """The record of a run with its costs predicted elsewhere; quality stays as measured."""
+def as_row(row: Row, found: Elsewhere, spread: float) -> Row:
+    """The record of a run with its costs predicted elsewhere, p95 being `spread` × p50; quality stays as measured."""
     figures = [one for one in row.figures if not (one.protocol.startswith("request/") or one.protocol == "run")]
     kept = ("weight_bytes", "parameters", "trainable_parameters", "utilisation")
     figures += [one for one in row.figures if one.protocol == "run" and one.name in kept]
@@ -273,7 +259,7 @@ def as_row(row: Row, found: Elsewhere) -> Row:
     unpriced = "nobody in the price table rents it out; type a price in the side bar"
     figures += [
         span("latency_p50_s", found.latency_s, "s", once, ""),
-        span("latency_p95_s", found.latency_s.times(tail(row)), "s", once, ""),
+        span("latency_p95_s", found.latency_s.times(spread), "s", once, ""),
         span("throughput_requests_per_s", found.per_s, "1/s", many, ""),
         span("energy_per_request_j", found.energy_j, "J", many, "the device has no rated power in the catalogue"),
         Measurement("flops_per_request", found.flops, "FLOP", protocol=once),
@@ -300,10 +286,17 @@ def _offered(row: Row) -> str:
     return next((one.protocol.split("/")[1] for one in row.figures if one.protocol.startswith("request/")), "100")
 
 
-def tail(row: Row) -> float:
-    """p95 over p50 as measured here, assumed elsewhere too; 1 where it was not measured."""
-    p50, p95 = row.request_figure("latency_p50_s").value, row.request_figure("latency_p95_s").value
-    return max(1.0, p95 / p50) if p50 and p95 else 1.0
+def tail(rows: Iterable[Row]) -> float:
+    """p95 over p50 of the rows that read prompts, their median as measured here; 1 where it was not measured.
+
+    The median, since one disturbed timing says nothing about another machine.
+    """
+    found = []
+    for row in rows:
+        p50, p95 = row.request_figure("latency_p50_s").value, row.request_figure("latency_p95_s").value
+        if row.spec.recommender.family in READERS and p50 and p95:
+            found.append(max(1.0, p95 / p50))
+    return median(found) if found else 1.0
 
 
 @dataclass(frozen=True)
@@ -319,7 +312,8 @@ class Way:
 def ways(rows: Iterable[Row], devices: Iterable[Device], limits: Limits, pricing: Pricing = AS_RECORDED) -> list[Way]:
     """Every (row, device) predicted to keep the limits, cheapest first; devices without a price are left out."""
     found = []
-    devices = list(devices)
+    rows, devices = list(rows), list(devices)
+    spread = tail(rows)
     for row in rows:
         try:
             request = request_of(row)
@@ -330,7 +324,7 @@ def ways(rows: Iterable[Row], devices: Iterable[Device], limits: Limits, pricing
                 one = predict(request, device, utilisation=pricing.used(row))
             except UnsupportedError:
                 continue
-            p95 = one.latency_s.times(tail(row))
+            p95 = one.latency_s.times(spread)
             dollars = one.usd_per_million
             if dollars is None or (limits.p95_s is not None and p95.value > limits.p95_s):
                 continue

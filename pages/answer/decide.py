@@ -49,7 +49,8 @@ part = slice_column.selectbox(
 
 measured = rows
 known = hardware.catalogue()
-where = st.selectbox(
+where_column, only_column = st.columns([3, 1], vertical_alignment="bottom")
+where = where_column.selectbox(
     "Machine of the language models",
     [HERE, *known],
     format_func=lambda name: "as measured" if name == HERE else f"{name}, predicted",
@@ -69,7 +70,7 @@ p95 = widgets.limit_slider(latency_column, "Slowest p95 latency", latency_limits
 price = widgets.limit_slider(
     price_column, "Dearest price of a million requests", price_limits, formats.dollars, "decide_price"
 )
-language_only = switch_column.toggle("Language models only", key="decide_language", bind="query-params")
+language_only = only_column.toggle("Language models only", key="decide_language", bind="query-params")
 if language_only:
     rows = [row for row in rows if row.uses_language_model]
 dominated = switch_column.toggle("Dominated points", value=True, key="decide_dominated", bind="query-params")
@@ -91,7 +92,7 @@ with st.container(border=True):
 
 chart = front.chart(rows, metric, protocol, axis, part, pricing)
 st.badge(f"protocol {formats.plain(protocol)}", icon=":material/rule:", color="blue")
-for warning in views.comparability(rows, protocol):
+for warning in views.comparability(measured, protocol):
     widgets.caption(f"⚠ {warning}")
 if chart.points:
     st.plotly_chart(
@@ -108,8 +109,8 @@ widgets.caption(
 )
 if where != HERE:
     widgets.caption(
-        f"On {where}: open marks with their 80 % interval along the cost; p95 takes the spread that was measured here. "
-        "Other hardware shows how good such predictions are."
+        f"On {where}: open marks with their 80 % interval along the cost; p95 takes the spread over p50 that was measured "
+        "here. Filled marks stay as measured, on another machine. Other hardware shows how good such predictions are."
     )
 for name, reason in refused:
     widgets.caption(f"Not predicted: {name} – {reason}")

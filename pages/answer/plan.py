@@ -80,7 +80,7 @@ with prices_tab:
     if prices_tab.open:
         st.caption(
             "The median offer of a device counts. The lists are plain CSV files, `assets/costmodel/rents.csv` and `grids.csv`: "
-            "edit a line, keep its date and source true, and the plan follows. A processor is priced by its cores."
+            "edit a line, keep its date and source true, and start the app again. A processor is priced by its cores."
         )
         widgets.table(hardware_tables.price_list(), "plan_prices", "prices.csv")
         st.subheader("Grid intensity")

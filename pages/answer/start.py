@@ -117,6 +117,7 @@ with running:
 with following:
     st.subheader("What next")
     widgets.link("answer/decide.py", "Set limits and see every trade-off")
+    widgets.link("answer/plan.py", "Turn your traffic into devices and dollars a month")
     widgets.link("recommendations/side_by_side.py", "Look at the lists side by side")
     widgets.link("build/train.py", "Measure a model of your own")
     widgets.link("answer/report.py", "Send the report to somebody")

@@ -86,7 +86,7 @@ with beside_tab:
             request = elsewhere.at(request, query.clean_precision(precision)[0])
         kept = [known[name] for name in (known if every else chosen)]
         machine, used = views.machine(row) or "this machine", pricing.used(row)
-        predicted, refused = elsewhere.everywhere(request, kept, utilisation=used)
+        predicted, refused = elsewhere.everywhere(request, kept, utilisation=used, known=hardware.coefficients())
         widgets.say(hardware_tables.summary(row, predicted), size="large")
         title, unit, name, factor = FIGURES[figure_name]
         measured, _ = views.cost(row, name, pricing)
@@ -107,11 +107,18 @@ with beside_tab:
             )
         else:
             st.info("No device chosen has this figure.")
+        if figure_name == "memory":
+            st.caption("Measured: the whole process, Python and libraries included. Predicted: on the device.")
         if measured.value is None:
             widgets.caption(f"Here {title.lower()} was {formats.figure(measured)}.")
         here = elsewhere.check(row, request) if precision == hardware.AS_MEASURED else None
         if here:
             widgets.caption(here)
+        st.caption(
+            "Your own runs pull the predictions for this-machine."
+            if hardware.calibrated()
+            else "`python -m llmrec_core estimate --calibrate` lets your own runs pull the predictions for this machine."
+        )
         widgets.caption(
             f"{request.candidates} candidates, {request.history_tokens:g} tokens of history, {request.candidate_tokens:g} "
             f"tokens each; price and energy at {elsewhere.BATCH} requests at a time, {formats.share(used)} utilisation. "

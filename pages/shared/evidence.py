@@ -85,15 +85,16 @@ def section() -> None:
 
 def sentence(errors: list[evidence.Error], found: list[evidence.Residual]) -> str:
     """The headline: how far off on a GPU never seen, and whether the intervals hold."""
+    unseen = {one.regime: one.error_percent for one in errors if one.left_out == "gpu"}
     parts = [
-        f"{evidence.REGIMES[one.regime].lower()} {one.error_percent:.0f} %"
-        for one in errors
-        if one.left_out == "gpu" and one.regime in evidence.TARGETS
+        f"{unseen[regime]:.0f} % for {title[:1].lower()}{title[1:]}"
+        for regime, title in evidence.REGIMES.items()
+        if regime in unseen and regime in evidence.TARGETS
     ]
     judged = [one for one in found if one.ok]
     inside = dict(evidence.calibration(judged)).get(0.8, 0.0)
     return (
-        f"On GPUs it had never seen, the median prediction was off by: {', '.join(parts)}. "
+        f"On GPUs it had never seen, the median prediction was off by {', '.join(parts)}. "
         f"{100 * inside:.0f} % of {len(judged):,} measurements were inside their 80 % interval."
     )
 
@@ -101,9 +102,8 @@ def sentence(errors: list[evidence.Error], found: list[evidence.Residual]) -> st
 def table(errors: list[evidence.Error], kind: str) -> pd.DataFrame:
     """One line a regime for what was left out, with the target where there was one."""
     lines = []
-    for one in errors:
-        if one.left_out != kind:
-            continue
+    order = list(evidence.REGIMES)
+    for one in sorted((one for one in errors if one.left_out == kind), key=lambda one: order.index(one.regime)):
         target = evidence.TARGETS.get(one.regime) if kind == "gpu" else None
         met = "" if target is None else "met" if one.error_percent <= target else "missed"
         line = {

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llmrec_core.costmodel import devices
+from llmrec_core.costmodel import devices, own_runs
 from llmrec_core.costmodel.devices import Device
+from llmrec_core.costmodel.model import Coefficients
 from llmrec_core.errors import UnsupportedError
 from llmrec_core.experiments import elsewhere, views
 from pages.shared import records
@@ -23,6 +24,16 @@ PRICES = {"on-demand": "On demand", "spot": "Spot", "reserved": "Reserved for a 
 def catalogue() -> dict[str, Device]:
     """The devices of the catalogue and the reader's own, by name."""
     return devices.catalogue(records.settings().home)
+
+
+def coefficients() -> Coefficients:
+    """The predictor's coefficients, pulled by the reader's own runs once `estimate --calibrate` has been run."""
+    return own_runs.load(records.settings().home)
+
+
+def calibrated() -> bool:
+    """Whether own runs pull the predictions for this machine."""
+    return own_runs.path(records.settings().home).exists()
 
 
 def shipped() -> dict[str, Device]:

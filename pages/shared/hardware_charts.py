@@ -101,11 +101,11 @@ def calibration(lines: Mapping[str, Sequence[tuple[float, float]]]) -> go.Figure
             )
         )
     figure.update_layout(
-        height=380,
+        height=460,
         margin={"l": 10, "r": 10, "t": 20, "b": 10},
         xaxis_title="nominal level of the interval, %",
         yaxis_title="measurements inside, %",
-        legend={"title": None},
+        legend={"orientation": "h", "y": -0.2, "yanchor": "top", "x": 0, "title": None},
     )
     return figure.update_xaxes(range=[0, 100]).update_yaxes(range=[0, 103])
 
@@ -170,7 +170,7 @@ def against(found: Sequence[Residual]) -> go.Figure:
         go.Scatter(x=ends, y=ends, mode="lines", line={"color": GREY, "dash": "dot"}, name="perfect", hoverinfo="skip")
     )
     figure.update_layout(
-        height=380,
+        height=460,
         margin={"l": 10, "r": 10, "t": 20, "b": 10},
         xaxis_title="measured, each in its unit",
         yaxis_title="predicted",
@@ -190,6 +190,7 @@ def curve(users: Sequence[float], dollars: Sequence[Mark]) -> go.Figure:
             x=[count for count, _ in bands] + [count for count, _ in reversed(bands)],
             y=[one.high for _, one in bands] + [one.low for _, one in reversed(bands)],
             fill="toself",
+            mode="lines",
             fillcolor="rgba(74, 128, 234, 0.18)",
             line={"width": 0},
             name="80 % interval",
@@ -201,8 +202,11 @@ def curve(users: Sequence[float], dollars: Sequence[Mark]) -> go.Figure:
             x=list(users),
             y=[one.value for one in dollars],
             mode="lines+markers+text",
-            text=[formats.escape(one.name) for one in dollars],
-            textposition="top center",
+            text=[
+                formats.escape(one.name) if place == 0 or one.name != dollars[place - 1].name else ""
+                for place, one in enumerate(dollars)
+            ],
+            textposition="top left",
             textfont={"size": 11},
             marker={"symbol": "circle-open", "size": 9, "color": tone},
             line={"color": tone, "dash": "dot"},
@@ -220,4 +224,4 @@ def curve(users: Sequence[float], dollars: Sequence[Mark]) -> go.Figure:
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "title": None},
     )
     figure.update_xaxes(type="log", exponentformat="power", dtick=1)
-    return figure.update_yaxes(type="log", exponentformat="none", dtick=1)
+    return figure.update_yaxes(type="log", exponentformat="none", dtick="D2", minor={"showgrid": False})

@@ -64,17 +64,18 @@ def model(found: dict[str, tuple[views.Row, Request]]) -> tuple[Request, str, st
         accept_new_options=True,
         help="A run of the study, a model of the catalogue, or the name or folder of any other.",
     )
+    own = f"as measured ({found[chosen][0].spec.precision})" if chosen in found else "fp16, not stated"
     precision = precision_column.selectbox(
         "Precision",
         hardware.PRECISIONS,
-        format_func=lambda name: "of the run; fp16 otherwise" if name == hardware.AS_MEASURED else name,
+        format_func=lambda name: own if name == hardware.AS_MEASURED else name,
         key="plan_precision",
         bind="query-params",
         help="Quality was measured at the run's own precision only.",
     )
     if chosen in found:
         row, request = found[chosen]
-        note = f"Prompt lengths and p95 limit apply to {row.name} as measured on {views.machine(row) or 'its machine'}."
+        note = f"Prompt lengths and candidates are those of the run measured on {views.machine(row) or 'its machine'}."
     else:
         request = Request(architecture.load(str(chosen)), 160.0, 12.0, 100, "shared", "fp16")
         note = "A model of the catalogue: 160 tokens of history and 12 a candidate unless typed otherwise."
@@ -104,7 +105,7 @@ def traffic(request: Request) -> Shape:
         "Candidates",
         value=None,
         step=10,
-        placeholder=f"as measured: {request.candidates}",
+        placeholder=f"{request.candidates}, as in the run",
         key="plan_candidates",
         bind="query-params",
     )
@@ -113,7 +114,7 @@ def traffic(request: Request) -> Shape:
         value=None,
         step=10.0,
         format="%.6g",
-        placeholder=f"as measured: {request.history_tokens:g}",
+        placeholder=f"{request.history_tokens:g}, as in the run",
         key="plan_history",
         bind="query-params",
         help="A film's title is about eight tokens.",
@@ -209,6 +210,7 @@ def need(request: Request, shape: Shape, chosen: Conditions) -> Need:
         chosen.price,
         dict(chosen.own),
         chosen.g_per_kwh,
+        hardware.coefficients(),
     )
 
 
@@ -227,13 +229,13 @@ def headline(best: Plan, asked: Traffic) -> None:
     cells = st.columns(5)
     monthly = best.usd_per_month or 0.0
     million = monthly / (asked.requests_per_day * 365.25 / 12) * 1e6
-    cells[0].metric("Devices, spares included", f"{best.devices:,}", border=True, height="stretch")
+    cells[0].metric("Devices", f"{best.devices:,}", border=True, height="stretch")
     cells[1].metric("Busy at peak", formats.share(round(best.utilisation or 0.0, 2)), border=True, height="stretch")
     cells[2].metric("p95", formats.duration(best.p95_s or 0.0), border=True, height="stretch")
     cells[3].metric("$ per month", formats.dollars(monthly), border=True, height="stretch", help=_interval(best))
     cells[4].metric("tCO2e per month", formats.significant(best.t_co2e_per_month, 2), border=True, height="stretch")
     widgets.caption(
-        f"$ per month {hardware_tables.money(best)}; tCO2e per month {hardware_tables.carbon(best)}; "
+        f"Spares included. $ per month {hardware_tables.money(best)}; tCO2e per month {hardware_tables.carbon(best)}; "
         f"{formats.dollars(million)} per million requests. Price of {best.device}: {best.price_source}."
     )
 
@@ -328,8 +330,8 @@ def what_if(request: Request, asked: Need, before: list[Plan]) -> None:
     if after and before and before[0].usd_per_month is not None:
         cells = st.columns(4)
         for cell, (title, old, new, text) in zip(cells, _changes(before[0], after[0]), strict=True):
-            share = f"{100 * (new / old - 1):+.0f} %" if old else None
-            cell.metric(title, text, share, delta_color="off" if not old or new == old else "inverse", border=True)
+            share = f"{100 * (new / old - 1):+.0f} %" if old and new != old else None
+            cell.metric(title, text, share, delta_color="inverse", border=True, height="stretch")
         widgets.caption(f"Against {capacity.told(before[0])}.")
     st.caption(
         "Fewer items read or another precision change the quality as well: Decide shows by how much where measured."
@@ -388,7 +390,7 @@ def _tokens(place: Any, request: Request) -> float:
         value=None,
         step=16.0,
         format="%.6g",
-        placeholder=f"history and 16 candidates: {packed:.0f}",
+        placeholder=f"{packed:.0f}, with 16 candidates",
         key="plan_tokens",
         bind="query-params",
     )
