@@ -181,11 +181,11 @@ def ml_100k_sequences(quick: bool) -> Row:
 
 SEQUENCE_IDS: Row = {
     "recommender": {"family": "sasrec", "history_items": 50, "adaptation": "full"},
-    "training": {"learning_rate": 1e-3, "steps": 500, "batch_histories": 128, "dropout": 0.5, "warmup_steps": 50},
+    "training": {"learning_rate": 1e-3, "steps": 400, "batch_histories": 128, "dropout": 0.5, "warmup_steps": 50},
 }
 SEQUENCE_TEXT: Row = {
     "recommender": SEQUENCE_IDS["recommender"] | {"family": "text-sasrec", "backbone": "minilm-l6"},
-    "training": SEQUENCE_IDS["training"],
+    "training": {"learning_rate": 2e-3, "steps": 220, "batch_histories": 128, "dropout": 0.2, "warmup_steps": 30},
 }
 
 
