@@ -15,10 +15,12 @@ from llmrec_core.errors import DataError, LlmrecError
 ADDED = ("predicted", "low80", "high80", "unit", "regime", "note")
 
 
-def predict_row(row: dict[str, str], known: dict[str, Device] | None = None) -> dict[str, Any]:
+def predict_row(
+    row: dict[str, str], known: dict[str, Device] | None = None, coefficients: model.Coefficients | None = None
+) -> dict[str, Any]:
     """The six added columns of one row; a row that cannot be predicted says why in `note`."""
     try:
-        found = model.predict(from_row(row, known))
+        found = model.predict(from_row(row, known), coefficients)
     except (LlmrecError, ValueError) as error:
         return dict.fromkeys(ADDED, "") | {"note": f"not predicted: {error}"}
     return {
@@ -36,6 +38,7 @@ def run(
     out: Path,
     *,
     known: dict[str, Device] | None = None,
+    coefficients: model.Coefficients | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> tuple[int, int]:
     """Predict every row of a CSV; (rows, rows predicted). One row is in memory at a time.
@@ -55,7 +58,7 @@ def run(
                 writer = csv.DictWriter(target, [*kept, *ADDED], extrasaction="ignore", lineterminator="\n")
                 writer.writeheader()
                 for row in reader:
-                    found = predict_row(row, known)
+                    found = predict_row(row, known, coefficients)
                     writer.writerow({**row, **found})
                     rows += 1
                     predicted += bool(found["predicted"])

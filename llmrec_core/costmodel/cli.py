@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from llmrec_core.errors import UsageError
+from llmrec_core.errors import DataError, UsageError
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on the last line of stdout.")]
 TASK_METRIC = {"prefill": "latency_ms", "decode": "tokens_s", "training": "throughput_seq_s"}
@@ -36,11 +36,14 @@ def estimate(
     csv: Annotated[Path | None, typer.Option(help="A table with the calibration file's columns.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where the predicted table goes.")] = None,
     fit: Annotated[Path | None, typer.Option(help="Fit the coefficients anew on this reference folder.")] = None,
+    measure: Annotated[bool, typer.Option("--measure", help="Measure this machine as device this-machine.")] = False,
+    calibrate: Annotated[bool, typer.Option("--calibrate", help="Let your finished runs pull the predictor.")] = False,
     as_json: Json = False,
 ) -> None:
     """Latency, throughput, memory and energy of a model on a device, with 80 % intervals."""
     from llmrec_core.costmodel import batch as tables
     from llmrec_core.costmodel import devices as catalogue
+    from llmrec_core.costmodel import own, own_runs
     from llmrec_core.settings import load_settings
 
     if fit is not None:
@@ -48,19 +51,75 @@ def estimate(
 
         _print(validate.refit(fit), as_json)
         return
-    known = catalogue.catalogue(load_settings().home)
+    home = load_settings().home
+    if measure:
+        found = own.measure(home)
+        _print({"device": found.name, "gflop_per_s": round(1e3 * found.fp32_tflops, 1),
+                "gb_per_s": round(found.bandwidth_gb_s, 1), "is": found.architecture}, as_json)  # fmt: skip
+    if calibrate:
+        _print(calibrated(), as_json)
+    if (measure or calibrate) and not model and csv is None:
+        return
+    known, coefficients = catalogue.catalogue(home), own_runs.load(home)
     if csv is not None:
         if out is None:
             raise UsageError("--csv needs --out FILE for the predicted table")
         rows, predicted = tables.run(
-            csv, out, known=known, progress=lambda n: print(f"{n:,} rows", file=sys.stderr, flush=True)
+            csv,
+            out,
+            known=known,
+            coefficients=coefficients,
+            progress=lambda n: print(f"{n:,} rows", file=sys.stderr, flush=True),
         )
         _print({"rows": rows, "predicted": predicted, "out": str(out)}, as_json)
         return
     if not model or not device:
         raise UsageError("give --model and --device, or --csv and --out")
-    body = figures(model, device, precision, batch, input_tokens, output_tokens, task, runtime, devices, method, known)
+    body = figures(
+        model,
+        device,
+        precision,
+        batch,
+        input_tokens,
+        output_tokens,
+        task,
+        runtime,
+        devices,
+        method,
+        known,
+        coefficients,
+    )
     _print(body, as_json)
+
+
+def calibrated() -> dict[str, Any]:
+    """Calibrate on the ledger's finished runs and keep the result; the error before and after, in percent.
+
+    The machine is the one most runs were measured on; its peaks are remembered when it was not profiled before.
+    """
+    from llmrec_core.costmodel import own, own_runs
+    from llmrec_core.experiments.ledger import Ledger
+    from llmrec_core.settings import load_settings
+
+    settings = load_settings()
+    ledger = Ledger.open(settings)
+    studies = [ledger.export_study(one.name) for one in ledger.studies()]
+    machine = own_runs.machine_of(studies)
+    if machine is None:
+        raise DataError("no finished run has the peaks of its machine; run `python -m llmrec_core demo` first")
+    device = own.remember(settings.home, machine)
+    found, skipped = own_runs.observations(studies, device)
+    done = own_runs.calibrate(found)
+    own_runs.save(settings.home, done.coefficients)
+    return {
+        "device": f"{device.name} ({device.architecture}, {device.cores} cores)",
+        "figures": done.runs,
+        "error_before_percent": round(done.before, 1),
+        "error_after_percent": round(done.after, 1),
+        "after": "each figure predicted from the others",
+        "left_out": skipped,
+        "file": str(own_runs.path(settings.home)),
+    }
 
 
 def figures(
@@ -75,6 +134,7 @@ def figures(
     devices: int,
     method: str,
     known: Any,
+    coefficients: Any = None,
 ) -> dict[str, Any]:
     """Every figure that can be predicted for one question, by metric."""
     from llmrec_core.costmodel import architecture, query
@@ -114,7 +174,7 @@ def figures(
             method=method,
             notes=(note,) if note else (),
         )
-        found[metric] = asdict(predictor.predict(asked))
+        found[metric] = asdict(predictor.predict(asked, coefficients))
     return {"model": shape.name, "device": device, "precision": clean, "task": task, "figures": found}
 
 
@@ -144,7 +204,7 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Devices, dollars and tonnes a month for your traffic: the cheapest plan and why the next one loses."""
-    from llmrec_core.costmodel import architecture, planner, prices, query
+    from llmrec_core.costmodel import architecture, own_runs, planner, prices, query
     from llmrec_core.costmodel import devices as catalogue
     from llmrec_core.settings import load_settings
 
@@ -175,7 +235,8 @@ def plan(
         spare,
         retrain_hours,
     )
-    known = catalogue.catalogue(load_settings().home)
+    home = load_settings().home
+    known = catalogue.catalogue(home)
     chosen = [catalogue.named(name, known) for name in device.split(",")] if device else list(known.values())
     options = {
         "precision": query.clean_precision(precision)[0],
@@ -183,6 +244,7 @@ def plan(
         "price": price,
         "usd_per_hour": usd_per_hour,
         "g_per_kwh": prices.intensity(region),
+        "known": own_runs.load(home),
     }
     shape = architecture.load(model)
     offered = {one.name: one for one in chosen}

@@ -101,6 +101,7 @@ def levels(query: Query) -> dict[str, str]:
     runtime, group, packed = query.runtime.name, query.runtime.group, weight_format(low)
     if query.device.kind == "cpu":
         # what a processor does tells nothing about the same runtime's kernels on a GPU
+        runtime, group = ("ort-plain", "graph") if runtime == "ort" else (runtime, group)
         runtime, group, arith = f"{runtime}-cpu", f"{group}-cpu", f"{arith}-cpu"
     return {
         "group": group,

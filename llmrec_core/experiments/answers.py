@@ -168,6 +168,7 @@ def profile(payload: Mapping[str, Any], settings: Settings, cache: dict[Any, Any
     named = str(payload.get("model") or "")
     if payload.get("grid") or named.endswith(".json"):
         return _profile_grid(named, payload, settings)
+    from llmrec_core.costmodel import own
     from llmrec_core.profiling import device
     from llmrec_core.profiling.economics import economics_of
     from llmrec_core.profiling.measure import CostMeter, counted_flops
@@ -192,9 +193,12 @@ def profile(payload: Mapping[str, Any], settings: Settings, cache: dict[Any, Any
     offered = np.stack([rng.choice(dataset.n_items, count, replace=False) for _ in histories])
     meter = CostMeter(recommender, histories, offered, batch=batch)
     meter.run(1)
-    rows = meter.measurements(
-        measure_peaks(), economics_of(device.describe()), counted_flops(recommender, histories, offered)
+    peaks = measure_peaks()
+    own.remember(
+        settings.home,
+        own.device_of(device.describe().to_dict(), peaks.gemm_flops_per_s, peaks.bandwidth_bytes_per_s),
     )
+    rows = meter.measurements(peaks, economics_of(device.describe()), counted_flops(recommender, histories, offered))
     return {
         "name": name,
         "rows": [dataclasses.asdict(row) for row in rows],
@@ -210,6 +214,7 @@ def profile(payload: Mapping[str, Any], settings: Settings, cache: dict[Any, Any
 
 
 def _profile_grid(model: str, payload: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    from llmrec_core.costmodel import own
     from llmrec_core.profiling.profiler import profile_model
 
     if not model:
@@ -234,6 +239,10 @@ def _profile_grid(model: str, payload: Mapping[str, Any], settings: Settings) ->
         model, settings, precision=str(payload.get("precision") or "fp32"), runtime=str(payload.get("runtime") or "eager"),
         device_name=str(payload.get("device") or "auto"), **listed, **single,
     )  # fmt: skip
+    machine, peaks = found["conditions"]["device"], found["peaks"]
+    own.remember(
+        settings.home, own.device_of(machine, peaks["gemm_flops_per_s"], peaks["bandwidth_bytes_per_s"])
+    )  # a device for `estimate` and `plan`
     rows = [
         Measurement(name, row[key], unit, n=len(row["samples_s"]), protocol=_cell(row))
         for row in found["grid"]

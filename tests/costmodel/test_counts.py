@@ -87,3 +87,39 @@ def test_an_own_device_is_remembered(tmp_path):
     devices.add_own(tmp_path, replace(devices.named("L4"), name="my card", bandwidth_gb_s=123.0))
     assert devices.catalogue(tmp_path)["my card"].bandwidth_gb_s == 123.0
     assert "L4" in devices.catalogue(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["bert", "llama", "t5"])
+def test_flops_are_what_torch_counts(kind):
+    """Every matrix product of a tiny model, attention included, as `FlopCounterMode` sees it."""
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    from torch.utils.flop_counter import FlopCounterMode
+
+    batch, tokens = 2, 24
+    if kind == "bert":
+        config = transformers.BertConfig(
+            vocab_size=100, hidden_size=64, num_hidden_layers=3, num_attention_heads=4, intermediate_size=160
+        )
+        network = transformers.BertModel(config, add_pooling_layer=False)
+        model = architecture.from_config(config.to_dict())
+        expected = counts.forward_flops(model, batch, tokens)
+    elif kind == "llama":
+        config = transformers.LlamaConfig(
+            vocab_size=100, hidden_size=64, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2,
+            intermediate_size=160,
+        )  # fmt: skip
+        network = transformers.LlamaModel(config)
+        model = architecture.from_config(config.to_dict())
+        # torch counts the whole square of a causal product
+        expected = counts.linear_flops(model, batch, tokens) + 2 * counts.attention_flops(model, batch, tokens)
+    else:
+        config = transformers.T5Config(vocab_size=100, d_model=64, d_kv=16, num_layers=3, num_heads=4, d_ff=160)
+        network = transformers.T5EncoderModel(config)
+        model = architecture.from_dimensions(3, 64, 4, ffn=160)
+        expected = counts.forward_flops(model, batch, tokens)
+    network.set_attn_implementation("eager")  # the counter knows no fused attention of a processor
+    network.eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(input_ids=torch.ones(batch, tokens, dtype=torch.long))
+    assert counter.get_total_flops() == pytest.approx(expected, rel=0.01)

@@ -1,10 +1,11 @@
 """The planner against a discrete-event simulation, and its answers."""
 
 import random
+import time
 
 import pytest
 
-from llmrec_core.costmodel import architecture, devices, planner, prices, queueing
+from llmrec_core.costmodel import architecture, counts, devices, planner, prices, query, queueing
 from llmrec_core.errors import UsageError
 
 
@@ -87,3 +88,46 @@ def test_prices():
     with pytest.raises(UsageError, match="near names"):
         prices.intensity("Atlantis")
     assert prices.owned(10000, 3, 300).usd_per_hour == pytest.approx(0.4387, rel=0.01)
+
+
+DEMO = planner.Traffic(1e7, p95_s=0.05, history_tokens=211, candidates=100, candidate_tokens=12)
+
+
+def test_the_demo_s_best_model_on_every_device_of_the_catalogue():
+    began = time.process_time()
+    answer = planner.plan(MINILM, DEMO, devices.shipped())
+    assert time.process_time() - began < 5
+    assert {one.device for one in answer.plans} == set(devices.shipped())
+    best, other = answer.plans[0], answer.plans[1]
+    assert best.device in answer.sentence and other.device in answer.sentence and "% more" in answer.sentence
+    for one in answer.plans:
+        assert one.devices == 0 or one.t_co2e_per_month > 0
+        if one.usd_per_month is not None:
+            assert one.p95_s <= 0.05 and one.usd_low80 <= one.usd_per_month
+            assert one.usd_high80 is None or one.usd_per_month <= one.usd_high80
+        else:
+            assert one.reason
+
+
+@pytest.mark.parametrize("name", ["minilm-l6", "bert-large", "smollm2-135m", "qwen2.5-7b", "llama-3-8b", "llama-3-70b"])
+def test_no_plan_whose_weights_and_activations_do_not_fit(name):
+    """The bytes of weights alone, and the upper end of predicted memory, are within the device of every plan."""
+    shape = architecture.named(name)
+    traffic = planner.Traffic(1e4, p95_s=1e6, history_tokens=1000, candidates=500, candidate_tokens=30)
+    for precision in ("fp16", "int8"):
+        for one in planner.plan(shape, traffic, devices.shipped(), precision=precision).plans:
+            memory = devices.named(one.device).memory_gb
+            if one.devices and memory:
+                assert counts.weight_bytes(shape, precision) / 1e9 < memory
+                need = planner.memory_gb(
+                    shape, traffic, precision, query.framework("pytorch"), devices.named(one.device)
+                )
+                assert need <= memory
+            elif "does not fit" in one.reason:
+                assert f"{memory:g} GB" in one.reason
+
+
+def test_a_70b_model_fits_no_small_card():
+    small = {name: devices.named(name) for name in ("T4", "L4", "A100-SXM-80GB")}
+    answer = planner.plan(architecture.named("llama-3-70b"), planner.Traffic(1e4, p95_s=60), small)
+    assert all("does not fit" in one.reason for one in answer.plans)
