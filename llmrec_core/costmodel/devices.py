@@ -218,6 +218,10 @@ def named(name: str, known: dict[str, Device] | None = None) -> Device:
     folded = {one.lower(): one for one in known}
     key = wanted.lower().removeprefix("nvidia-").removeprefix("nvidia ").replace(" ", "-").replace("_", "-")
     found = known.get(folded.get(key, "")) or known.get(ALIASES.get(key, ""))
+    if found is None and key == "this-machine":
+        raise UsageError(
+            "this machine was not measured yet; run `python -m llmrec_core estimate --measure` or `profile`"
+        )
     if found is None:
         raise UsageError(f"unknown device {name!r}; near names: {tables.nearest(wanted, [*known, *ALIASES])}")
     return share(found, int(cores)) if cores.isdigit() and int(cores) > 0 else found

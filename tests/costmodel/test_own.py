@@ -28,6 +28,8 @@ def observed(factor, layers=6, precision="fp32", candidates=100):
 
 
 def test_a_measured_machine_is_a_device_of_the_catalogue(tmp_path):
+    with pytest.raises(UsageError, match="--measure"):
+        devices.named("this-machine", devices.catalogue(tmp_path))
     own.remember(tmp_path, this_machine())
     found = devices.named("this-machine", devices.catalogue(tmp_path))
     assert found.own and found.fp32_tflops == pytest.approx(0.18) and found.memory_gb == 8
