@@ -204,12 +204,14 @@ def _trained(body: Row, made: Split, seed: int, quick: bool = False) -> Any:
 def ml_100k_reader(quick: bool) -> Row:
     """Leave-one-out, 99 uniform negatives: a fine-tuned cross-encoder, alone and fused with the retriever.
 
-    Reads trained weights from LLMREC_READER (a `model` folder of a finished run on ml-100k), else trains for a while.
+    Reads trained weights from LLMREC_READER (a `model` folder of a finished run on ml-100k), else trains for a while;
+    LLMREC_READER_USERS limits the users, of validation and of test, for a slow machine.
     """
     settings = load_settings()
     data = load_dataset("ml-100k", settings)
     made = split(data, "loo")
-    cases = sample_cases(made.test, 60 if quick else 0, 0)
+    few = 60 if quick else int(os.environ.get("LLMREC_READER_USERS") or 943)
+    cases = sample_cases(made.test, few, 0)
     sets = candidate_sets(made, cases, "100-uniform", 0)
     folder = os.environ.get("LLMREC_READER")
     if folder:
@@ -225,10 +227,10 @@ def ml_100k_reader(quick: bool) -> Row:
         training = {"learning_rate": 5e-4, "steps": 120, "validate_every": 60, "validation_users": 40, "patience": 0}
         reader = _trained({"recommender": body, "training": training}, made, 0, quick)
     reader.ready("fp32")
+    reader.score = _remembered(reader.score)
     knn = fit(ItemKnn(), made)
     classical = {"item-knn": knn, "ease": fit(Ease(), made), "tf-idf": fit(TfIdf(), made)}
     models: dict[str, Any] = {"popularity": fit(Popularity(), made), **classical, "cross-encoder": reader}
-    few = 60 if quick else 943
     plain = Fusion(classical, candidates="100-uniform", users=few, fitted=True)
     pair = Fusion({"item-knn": knn, "cross-encoder": reader}, candidates="100-uniform", users=few, fitted=True)
     models["fusion of the three classical"] = fit(plain, made)
@@ -251,6 +253,20 @@ def ml_100k_reader(quick: bool) -> Row:
         },
         "weights": pair.named_weights(),
     }
+
+
+def _remembered(score: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+    """The score, each request computed once: alone and in every fusion it is the same."""
+    known: dict[tuple[bytes, bytes], np.ndarray] = {}
+
+    def found(histories: Sequence[np.ndarray], candidates: np.ndarray) -> np.ndarray:
+        keys = [(history.tobytes(), row.tobytes()) for history, row in zip(histories, candidates, strict=True)]
+        for key, history, row in zip(keys, histories, candidates, strict=True):
+            if key not in known:
+                known[key] = score([history], row[None])[0]
+        return np.stack([known[key] for key in keys])
+
+    return found
 
 
 def amazon_cold(quick: bool) -> Row:
