@@ -209,7 +209,7 @@ def sentence(found: list[Plan], traffic: Traffic) -> str:
     best = priced[0]
     text = f"{told(best)} is the cheapest plan predicted to answer within {limit} at p95"
     if len(priced) == 1:
-        return text + "; no other priced device is predicted to."
+        return text + "; no other priced device is predicted to." + _risk(best)
     other = priced[1]
     assert best.usd_per_month and other.usd_per_month, "priced plans have dollars"
     share = other.usd_per_month / best.usd_per_month - 1
@@ -218,7 +218,12 @@ def sentence(found: list[Plan], traffic: Traffic) -> str:
     low, high = other.usd_low80, best.usd_high80
     if low is not None and (high is None or low < high):
         text += " Their 80 % intervals overlap, so the order is not certain."
-    return text
+    return text + _risk(best)
+
+
+def _risk(best: Plan) -> str:
+    """A warning when the upper end of the interval misses the limit."""
+    return "" if best.usd_high80 is not None else f" At the upper end of its interval {best.device} misses the limit."
 
 
 def why(best: Plan, other: Plan) -> str:

@@ -272,7 +272,7 @@ def users(request: Request, asked: Need, shape: Shape) -> None:
     )
     widgets.table(hardware_tables.curve(steps), "plan_users", "users.csv")
     st.caption(
-        f"{each:g} requests of a user in a day; the same limit, peak and prices at every size, no discount for many devices."
+        f"Requests of a user in a day: {each:g}; the same limit, peak and prices at every size, no discount for many devices."
     )
 
 
