@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llmrec_core.costmodel import tables
-from llmrec_core.costmodel.query import METRICS
 from llmrec_core.errors import AssetError
 
 KINDS = {"gpu": "GPU", "chip": "chip", "model": "model", "framework": "framework"}
@@ -62,21 +61,11 @@ class Residual:
     gpu: str
     model: str
     framework: str
-    metric: str
-    measured: float
-    predicted: float
+    ratio: float
+    """Predicted over measured. The measurement itself stays with its source."""
     rank: float
     ok: bool
     source: str
-
-    @property
-    def unit(self) -> str:
-        return METRICS[self.metric]
-
-    @property
-    def ratio(self) -> float:
-        """Predicted over measured."""
-        return self.predicted / self.measured
 
 
 def errors() -> list[Error]:
@@ -110,9 +99,7 @@ def residuals() -> list[Residual]:
             row["gpu"],
             row["model"],
             row["framework"],
-            row["metric"],
-            float(row["measured"]),
-            float(row["predicted"]),
+            float(row["ratio"]),
             float(row["rank"]),
             row["ok"] == "1",
             row["source"],
@@ -205,9 +192,7 @@ def write(reference: Path, folder: Path = tables.FOLDER) -> tuple[Path, Path]:
                 "gpu": group,
                 "model": one.query.model.name,
                 "framework": one.row["framework"],
-                "metric": one.query.metric,
-                "measured": f"{one.value:.5g}",
-                "predicted": f"{one.value * math.exp(error):.5g}",
+                "ratio": f"{math.exp(error):.4f}",
                 "rank": f"{place:.4f}",
                 "ok": int(one.ok),
                 "source": one.row["source"].partition(":")[0],

@@ -126,8 +126,7 @@ def residuals(found: Sequence[Residual]) -> go.Figure:
                     line={"width": 1},
                     boxpoints="outliers",
                     customdata=[
-                        f"{formats.escape(one.model)}, {formats.escape(one.framework)}<br>measured {one.measured:.4g}, "
-                        f"predicted {one.predicted:.4g} {one.unit}"
+                        f"{formats.escape(one.model)}, {formats.escape(one.framework)}<br>predicted {one.ratio:.2f} × the measured"
                         for one in kept
                     ],
                     hovertemplate="%{customdata}<extra></extra>",
@@ -143,41 +142,6 @@ def residuals(found: Sequence[Residual]) -> go.Figure:
     )
     figure.update_yaxes(type="log", tickvals=[0.25, 0.5, 0.8, 1, 1.25, 2, 4])
     return figure.update_xaxes(categoryorder="array", categoryarray=gpus)
-
-
-def against(found: Sequence[Residual]) -> go.Figure:
-    """Predicted against measured on log axes, one colour a regime."""
-    figure = go.Figure()
-    for tone, (regime, title) in zip(TONES, REGIMES.items(), strict=False):
-        kept = [one for one in found if one.regime == regime]
-        if kept:
-            figure.add_trace(
-                go.Scatter(
-                    x=[one.measured for one in kept],
-                    y=[one.predicted for one in kept],
-                    mode="markers",
-                    name=title,
-                    marker={"color": tone, "size": 5, "opacity": 0.55},
-                    customdata=[
-                        f"{formats.escape(one.gpu)}, {formats.escape(one.model)}, {formats.escape(one.framework)}, {one.unit}"
-                        for one in kept
-                    ],
-                    hovertemplate="%{customdata}<br>measured %{x:.4g}, predicted %{y:.4g}<extra></extra>",
-                )
-            )
-    ends = [min(one.measured for one in found), max(one.measured for one in found)]
-    figure.add_trace(
-        go.Scatter(x=ends, y=ends, mode="lines", line={"color": GREY, "dash": "dot"}, name="perfect", hoverinfo="skip")
-    )
-    figure.update_layout(
-        height=460,
-        margin={"l": 10, "r": 10, "t": 20, "b": 10},
-        xaxis_title="measured, each in its unit",
-        yaxis_title="predicted",
-        legend={"title": None},
-        showlegend=False,
-    )
-    return figure.update_xaxes(type="log", dtick=2).update_yaxes(type="log", dtick=2)
 
 
 def curve(users: Sequence[float], dollars: Sequence[Mark]) -> go.Figure:

@@ -15,9 +15,7 @@ def test_a_rank_is_the_share_of_smaller_errors_of_other_groups():
 
 
 def test_coverage_is_the_share_of_ranks_below_the_level():
-    rows = [
-        evidence.Residual("encoder", "g", "m", "f", "latency_ms", 1.0, 1.1, rank, True, "s") for rank in (0.1, 0.5, 0.9)
-    ]
+    rows = [evidence.Residual("encoder", "g", "m", "f", 1.1, rank, True, "s") for rank in (0.1, 0.5, 0.9)]
     lines = dict(evidence.calibration(rows, (0.2, 0.8, 0.95)))
     assert lines == {0.2: pytest.approx(1 / 3), 0.8: pytest.approx(2 / 3), 0.95: 1.0}
     assert evidence.calibration([]) == []
