@@ -61,9 +61,11 @@ def execute(spec: RunSpec, dataset: Dataset, context: RunContext, settings: Sett
     recommender = build(spec, dataset, settings, parent=context.parent_model)
     context.measure(Measurement("load_s", time.perf_counter() - began, "s", protocol="run"))
     trains = spec.recommender.adaptation != "none" and not spec.weights_from
-    if trains and hasattr(recommender, "retriever"):  # the untrained reader is judged on what a fitted retriever leaves
-        recommender.retriever.fit(parts, context)
-    before = _first_users(recommender.score, parts, cases, candidates, spec) if trains else None
+    before = None
+    if trains:
+        if hasattr(recommender, "prepare"):
+            recommender.prepare(parts, context)
+        before = _first_users(recommender.score, parts, cases, candidates, spec)
     _fit(recommender, parts, context, economics)
     recommender.save(context.folder / "model")
     reader = getattr(recommender, "inner", recommender)

@@ -37,10 +37,14 @@ class Cascade:
         """The reader, whose training is reported."""
         return self.reader
 
+    def prepare(self, split: Split, context: RunContext) -> None:
+        """Fit the retriever alone, so that the reader can be judged before it is trained."""
+        self.retriever.fit(split, context)
+
     def fit(self, split: Split, context: RunContext) -> None:
         from llmrec_core.training.validation import validator
 
-        self.retriever.fit(split, context)
+        self.prepare(split, context)
         if not self.reader_is_trained:
             self.reader.fit(split, context)
         if self.spec.recommender.blend != "validation":

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
+from llmrec_core.errors import CheckpointError
 from llmrec_core.recommenders.storage import load_arrays, save_arrays
 from llmrec_core.types import Description
 
@@ -108,6 +109,8 @@ class ItemKnn:
         return sparse.csr_array(total)
 
     def score(self, histories: Sequence[np.ndarray], candidates: np.ndarray) -> np.ndarray:
+        if not len(self.counts):
+            raise CheckpointError("item-kNN was not fitted")
         weights, columns, starts = [], [], [0]
         for history in histories:
             recent = history[-self.history_items :] if self.history_items else history
