@@ -133,9 +133,10 @@ def measure(plan: Plan, settings: Settings, say: Callable[[str], None] = lambda 
             values = np.stack([_ndcg(model, parts, cases, offered) for model, _ in found])
             seconds = float(np.mean([spent for _, spent in found]))
             rows.append(_row(method, labels, values, seconds, price))
+            spread = rows[-1]["spread"]
             say(
                 f"{TITLES[method]:40} {labels:7,} labels  NDCG@10 {rows[-1]['value']:.3f} "
-                f"({rows[-1]['low']:.3f} to {rows[-1]['high']:.3f}), seeds ± {rows[-1]['spread']:.3f}, "
+                f"({rows[-1]['low']:.3f} to {rows[-1]['high']:.3f}), {'one seed' if spread is None else f'seeds ± {spread:.3f}'}, "
                 f"training {seconds:.1f} s"
             )
     conditions = (
@@ -175,7 +176,7 @@ def _row(method: str, labels: int, values: np.ndarray, seconds: float, price: fl
         "low": low,
         "high": high,
         "seeds": by_seed.tolist(),
-        "spread": float(by_seed.std(ddof=1)) if len(by_seed) > 1 else 0.0,
+        "spread": float(by_seed.std(ddof=1)) if len(by_seed) > 1 else None,
         "train_s": seconds,
         "train_usd": None if price is None else seconds / 3600 * price,
     }

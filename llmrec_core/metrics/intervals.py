@@ -94,8 +94,10 @@ def p_value(differences: np.ndarray) -> float:
     >>> p_value(np.zeros(4)), round(p_value(np.array([1.0, 2.0, 3.0])), 4)  # 2 ÷ (1/√3) = 3.46 standard errors
     (1.0, 0.0005)
     """
+    if len(differences) < 2:
+        return 1.0  # one pair has no scatter: nothing can be told
     mean = float(differences.mean())
-    error = differences.std(ddof=1) / math.sqrt(len(differences)) if len(differences) > 1 else 0.0
+    error = differences.std(ddof=1) / math.sqrt(len(differences))
     return math.erfc(abs(mean) / error / math.sqrt(2)) if error > 0 else float(mean == 0)
 
 
