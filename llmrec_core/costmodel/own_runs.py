@@ -13,13 +13,14 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from llmrec_core.costmodel import architecture, model, own
 from llmrec_core.costmodel.devices import Device
 from llmrec_core.costmodel.model import Coefficients
 from llmrec_core.costmodel.query import Query
-from llmrec_core.costmodel.requests import request_query
+from llmrec_core.costmodel.requests import READERS, precision_of, request_query, runtime_of
 from llmrec_core.errors import DataError, LlmrecError
 
 PRIOR = 0.25
@@ -28,8 +29,6 @@ FOREIGN_LIMIT = 0.1
 """Runs during which others used more of the machine than this are left out."""
 ENOUGH = 5
 """Runs from which on their own scatter sets the interval."""
-READ_PER_REQUEST = ("cross-encoder", "decoder", "cascade")
-"""Families whose backbone runs at every request; the others only look up what was encoded before."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,6 @@ class Calibration:
     after: float
     """The same, each run predicted from the others."""
     runs: int
-    skipped: tuple[str, ...] = ()
 
 
 def machine_of(studies: Iterable[Mapping[str, Any]]) -> Device | None:
@@ -82,7 +80,7 @@ def observations(studies: Iterable[Mapping[str, Any]], device: Device) -> tuple[
     for study in studies:
         for run in study.get("runs", ()):
             recommender = (run.get("spec") or {}).get("recommender") or {}
-            if run.get("state") != "finished" or recommender.get("family") not in READ_PER_REQUEST:
+            if run.get("state") != "finished" or recommender.get("family") not in READERS:
                 continue
             try:
                 found.extend(_observed(run, recommender, device))
@@ -118,7 +116,8 @@ def _observed(run: Mapping[str, Any], recommender: Mapping[str, Any], device: De
             candidate_tokens=float(sizes["candidate_tokens"]),
             mode=_mode(recommender),
             requests=requests,
-            precision=str(spec.get("precision") or "fp32"),
+            precision=precision_of(str(spec.get("precision") or "fp32")),
+            runtime=runtime_of(str(spec.get("runtime") or "eager")),
             flops=values.get(("flops_per_request", protocol))
             or values.get(("flops_per_request", f"request/{parts[1]}/batch-1")),
         )
@@ -156,16 +155,11 @@ def pulls(found: Sequence[tuple[Query, float]]) -> dict[tuple[str, str, str], fl
             key = (query.device.name, query.regime, query.precision)
             groups.setdefault((key[0], key[1] if level else "", key[2] if level == 2 else ""), []).append(i)
         for key, members in groups.items():
-            shift = len(members) / (len(members) + PRIOR) * _median([left[i] for i in members])
+            shift = len(members) / (len(members) + PRIOR) * median([left[i] for i in members])
             result[key] = shift
             for i in members:
                 left[i] -= shift
     return result
-
-
-def _median(values: Sequence[float]) -> float:
-    ordered, half = sorted(values), len(values) // 2
-    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
 def calibrate(found: Sequence[Observation], known: Coefficients | None = None) -> Calibration:
@@ -216,7 +210,7 @@ def halves(found: Sequence[Observation], known: Coefficients | None = None, repe
 
 def percent(residuals: Iterable[float]) -> float:
     """Median absolute percentage error of predictions, from logarithms of measured over predicted."""
-    return 100.0 * _median([abs(math.expm1(-one)) for one in residuals])
+    return 100.0 * median([abs(math.expm1(-one)) for one in residuals])
 
 
 def _quantile(errors: Sequence[float], level: float = 0.8) -> float:

@@ -7,6 +7,22 @@ from llmrec_core.costmodel.architecture import Architecture
 from llmrec_core.costmodel.devices import Device
 from llmrec_core.costmodel.query import Framework, Query, framework
 
+READERS = ("cross-encoder", "decoder", "cascade")
+"""Families whose backbone reads a prompt at every request; the others only look up what was encoded before."""
+PRECISIONS = {"int8": "int8-weight", "int4": "int4-weight"}
+"""Precisions of a run whose name means something else to the cost model."""
+RUNTIMES = {"eager": "pytorch", "compile": "torch.compile", "onnx": "onnxruntime"}
+
+
+def precision_of(name: str) -> str:
+    """A run's precision as the cost model calls it."""
+    return PRECISIONS.get(name, name)
+
+
+def runtime_of(name: str) -> Framework:
+    """A run's runtime as the cost model knows it; eager PyTorch for an unknown one."""
+    return framework(RUNTIMES.get(name, "pytorch"))
+
 
 def request_query(
     model: Architecture,

@@ -15,16 +15,13 @@ from llmrec_core.costmodel import counts, model, own, planner, prices, query, wo
 from llmrec_core.costmodel.architecture import Architecture, find
 from llmrec_core.costmodel.devices import Device
 from llmrec_core.costmodel.query import Framework
+from llmrec_core.costmodel.requests import READERS, precision_of, runtime_of
 from llmrec_core.errors import UnsupportedError
 from llmrec_core.experiments import formats, views
 from llmrec_core.experiments.front import Limits
 from llmrec_core.experiments.views import AS_RECORDED, Pricing, Row
 from llmrec_core.types import Measurement
 
-READERS = ("cross-encoder", "decoder", "cascade")
-PRECISIONS = {"int8": "int8-weight", "int4": "int4-weight"}
-"""Precisions of a run whose name means something else to the cost model."""
-RUNTIMES = {"eager": "pytorch", "compile": "torch.compile", "onnx": "onnxruntime"}
 BATCH = 8
 """Requests at a time behind throughput and price, as measured here."""
 
@@ -56,7 +53,7 @@ class Request:
     """Candidates that the language model reads."""
     mode: str
     precision: str
-    runtime: Framework = field(default_factory=lambda: query.framework("pytorch"))
+    runtime: Framework = field(default_factory=lambda: runtime_of("eager"))
 
     def traffic(self, **asked: Any) -> planner.Traffic:
         """The traffic of such requests; the rest as the planner's defaults or as asked."""
@@ -84,7 +81,7 @@ def request_of(row: Row) -> Request:
     if "history_tokens" not in notes:
         raise UnsupportedError(f"the record of {row.name} lacks the length of its prompt; run it again")
     layers = int(notes.get("layers") or chosen.depth or known.layers)
-    offered = next((int(f.protocol.split("/")[1]) for f in row.figures if f.protocol.startswith("request/")), 100)
+    offered = int(_offered(row))
     return Request(
         replace(known, layers=layers),
         float(notes["history_tokens"]),
@@ -92,13 +89,8 @@ def request_of(row: Row) -> Request:
         min(chosen.rerank_k or offered, offered),
         chosen.history_attention,
         precision_of(row.spec.precision),
-        query.framework(RUNTIMES.get(row.spec.runtime, "pytorch")),
+        runtime_of(row.spec.runtime),
     )
-
-
-def precision_of(name: str) -> str:
-    """A run's precision as the cost model calls it."""
-    return PRECISIONS.get(name, name)
 
 
 def at(request: Request, precision: str) -> Request:

@@ -32,6 +32,7 @@ from llmrec_core.data.splits import Case, Split, split
 from llmrec_core.data.text import item_texts
 from llmrec_core.experiments import schema
 from llmrec_core.experiments.context import RunContext
+from llmrec_core.experiments.quality import FEW
 from llmrec_core.experiments.spec import NEURAL_TEXT, RunSpec
 from llmrec_core.metrics.evaluate import per_user
 from llmrec_core.metrics.facets import facets
@@ -56,8 +57,6 @@ STRENGTHS = {
 }
 OF_TITLES = ("typos", "truncated titles", "missing titles")
 SCORED = (*OF_TITLES, "shuffled history", "injected items")
-FEW = 20
-"""Users that a slice needs before it can be called the worst."""
 DEFINITION = (
     "Kept: NDCG@10 under noise ÷ clean, at most 1. Robustness score: mean of what is kept under typos, truncated titles, "
     "missing titles, shuffled history and injected items, each noise counting the same; a model that reads no titles "

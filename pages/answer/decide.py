@@ -3,7 +3,6 @@
 import streamlit as st
 
 from llmrec_core.experiments import elsewhere, formats, front, tables, views
-from llmrec_core.experiments.words import METRIC_HELP
 from pages.shared import charts, dearer, frame, hardware, records, widgets
 
 HERE = "here"
@@ -24,14 +23,7 @@ if not any(row.protocols for row in rows):
     )
 
 quality_column, axis_column, protocol_column, slice_column = st.columns(4)
-metric = quality_column.selectbox(
-    "Quality",
-    list(front.METRICS),
-    format_func=front.METRICS.get,
-    key="decide_metric",
-    bind="query-params",
-    help="\n\n".join(f"**{title}**: {METRIC_HELP[name]}" for name, title in front.METRICS.items()),
-)
+metric = widgets.metric_picker(quality_column, "decide_metric")
 axis = axis_column.selectbox(
     "Cost",
     list(views.AXES),

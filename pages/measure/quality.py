@@ -3,7 +3,6 @@
 import streamlit as st
 
 from llmrec_core.experiments import front, label_files, quality
-from llmrec_core.experiments.words import METRIC_HELP
 from pages.shared import charts, frame, records, widgets
 
 study = frame.study()
@@ -16,14 +15,7 @@ if not any(row.protocols for row in rows) and not curves:
     widgets.empty("No run of this study has finished yet, so there is no quality to read.")
 
 metric_column, protocol_column = st.columns(2)
-metric = metric_column.selectbox(
-    "Quality",
-    list(front.METRICS),
-    format_func=front.METRICS.get,
-    key="quality_metric",
-    bind="query-params",
-    help="\n\n".join(f"**{title}**: {METRIC_HELP[name]}" for name, title in front.METRICS.items()),
-)
+metric = widgets.metric_picker(metric_column, "quality_metric")
 with protocol_column:
     protocol = widgets.protocol_picker(rows, "quality_protocol")
 title = front.METRICS[metric]

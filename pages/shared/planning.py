@@ -101,24 +101,11 @@ def traffic(request: Request) -> Shape:
     peak = _number(place, "Busiest hour over the mean", 2.5, "plan_peak", "1: the same all day.")
     limit = _number(fourth if way == "Users" else third, "p95 limit, ms", 50.0, "plan_p95")
     left, middle, right, _ = st.columns(4)
-    candidates = left.number_input(
-        "Candidates",
-        value=None,
-        step=10,
-        placeholder=f"{request.candidates}, as in the run",
-        key="plan_candidates",
-        bind="query-params",
-    )
-    history = middle.number_input(
-        "History, tokens",
-        value=None,
-        step=10.0,
-        format="%.6g",
-        placeholder=f"{request.history_tokens:g}, as in the run",
-        key="plan_history",
-        bind="query-params",
-        help="A film's title is about eight tokens.",
-    )
+    candidates = _optional(left, "Candidates", 10, f"{request.candidates}, as in the run", "plan_candidates")
+    history = _optional(
+        middle, "History, tokens", 10.0, f"{request.history_tokens:g}, as in the run", "plan_history",
+        "A film's title is about eight tokens.",
+    )  # fmt: skip
     availability = _number(
         right,
         "Availability, %",
@@ -143,6 +130,14 @@ def _number(place: Any, label: str, value: float, key: str, help: str = "") -> f
     if found is None:
         raise UsageError(f"{label} is empty; expected a number above 0")
     return float(found)
+
+
+def _optional(place: Any, label: str, step: float, usual: str, key: str, help: str = "") -> float | None:
+    """A number that may stay empty, which means `usual`."""
+    return place.number_input(
+        label, value=None, step=step, format="%d" if isinstance(step, int) else "%.6g", placeholder=usual, key=key,
+        bind="query-params", help=help or None,
+    )  # fmt: skip
 
 
 def conditions() -> Conditions:
@@ -221,7 +216,14 @@ def _plans(_request: Request, _need: Need, stamp: str) -> list[Plan]:
 
 def plans(request: Request, asked: Need) -> list[Plan]:
     """Every device's plan, remembered by the question."""
-    return _plans(request, asked, f"{request.architecture} {asked} {list(hardware.catalogue())}")
+    return _plans(request, asked, _stamp(request, asked))
+
+
+def _stamp(request: Request, asked: Need) -> str:
+    """Everything a plan depends on, for the cache: of coefficients and devices what the reader's own runs change."""
+    pulled = (asked.known.pulls, asked.known.own_widths) if asked.known else ()
+    own = [one for one in hardware.catalogue().values() if one.own]
+    return f"{request.architecture} {dataclasses.replace(asked, known=None)} {pulled} {own}"
 
 
 def headline(best: Plan, asked: Traffic) -> None:
@@ -254,7 +256,7 @@ def mark(one: Plan) -> hardware_charts.Mark:
 def users(request: Request, asked: Need, shape: Shape) -> None:
     """The cheapest plan from 10³ to 10⁹ users."""
     each = shape.requests_per_user_day
-    steps = _curve(request, asked, each, f"{request.architecture} {asked} {each} {list(hardware.catalogue())}")
+    steps = _curve(request, asked, each, f"{_stamp(request, asked)} {each}")
     known = [(step, step.plan) for step in steps if step.plan is not None]
     if not known:
         widgets.say(steps[0].sentence)
@@ -385,13 +387,5 @@ def training(request: Request, title: str, chosen: Conditions) -> None:
 def _tokens(place: Any, request: Request) -> float:
     """Tokens of a packed training sequence: the history, one positive and fifteen negatives."""
     packed = request.history_tokens + 16 * request.candidate_tokens
-    typed = place.number_input(
-        "Tokens of a sequence",
-        value=None,
-        step=16.0,
-        format="%.6g",
-        placeholder=f"{packed:.0f}, with 16 candidates",
-        key="plan_tokens",
-        bind="query-params",
-    )
+    typed = _optional(place, "Tokens of a sequence", 16.0, f"{packed:.0f}, with 16 candidates", "plan_tokens")
     return packed if typed is None else float(typed)

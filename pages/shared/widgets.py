@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 import pandas as pd
 import streamlit as st
 
-from llmrec_core.experiments import formats, views
-from llmrec_core.experiments.words import METHODS
+from llmrec_core.experiments import formats, front, views
+from llmrec_core.experiments.words import METHODS, METRIC_HELP
 from pages.shared import records
 
 
@@ -180,6 +180,18 @@ def _poll(request_id: Any) -> None:
         st.info("The worker is answering.", icon="spinner")
     else:
         st.info("Asked. The worker answers before its next run, at most half a minute.", icon="spinner")
+
+
+def metric_picker(place: Any, key: str) -> str:
+    """The quality metric, with what each one means."""
+    return place.selectbox(
+        "Quality",
+        list(front.METRICS),
+        format_func=front.METRICS.get,
+        key=key,
+        bind="query-params",
+        help="\n\n".join(f"**{title}**: {METRIC_HELP[name]}" for name, title in front.METRICS.items()),
+    )
 
 
 def protocol_picker(rows: Sequence[views.Row], key: str, hidden: bool = False) -> str | None:
