@@ -97,6 +97,9 @@ def _observed(run: Mapping[str, Any], recommender: Mapping[str, Any], device: De
         raise DataError(f"was measured on {here}, not on {device.architecture}")
     if not sizes.get("history_tokens"):
         raise DataError("its record holds no lengths in tokens")
+    peaks = values.get(("gemm_peak_flops_per_s", "run")), values.get(("bandwidth_bytes_per_s", "run"))
+    if peaks[0] and peaks[1]:  # as fast as the machine was at the time: hosts slow down and speed up
+        device = replace(device, fp32_tflops=peaks[0] / 1e12, bandwidth_gb_s=peaks[1] / 1e9)
     shape = architecture.load(recommender.get("backbone") or "")
     if recommender.get("depth"):
         shape = replace(shape, layers=min(int(recommender["depth"]), shape.layers))

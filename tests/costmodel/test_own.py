@@ -82,7 +82,12 @@ def test_runs_of_a_recorded_study_calibrate_its_machine():
     study = json.loads(SAMPLE.read_text())
     device = own_runs.machine_of([study])
     found, skipped = own_runs.observations([study], device)
-    assert len(found) >= 6 and all(one.query.device.own for one in found)
-    assert any("others used the machine" in one for one in skipped)
+    assert len(found) >= 6 and all(one.query.device.own for one in found) and not skipped
+    disturbed = next(run for run in study["runs"] if run["name"] == found[0].name.rsplit(",", 1)[0])
+    for row in disturbed["measurements"]:
+        if row["name"] == "foreign_load":
+            row["value"] = 0.5
+    fewer, skipped = own_runs.observations([study], device)
+    assert len(fewer) < len(found) and "others used the machine" in skipped[0] and len(skipped) == 1
     done = own_runs.calibrate(found)
     assert done.after < 10 and done.after < done.before
