@@ -211,7 +211,7 @@ def _showcase(
         }
         if number < EXPLAINED_USERS and spec.recommender.family != "decoder":
             explained = explain_item(
-                _reader_score(recommender),
+                getattr(recommender, "explained", recommender).score,
                 case.history,
                 int(offered[best[0]]),
                 players=min(EXPLAINED_ITEMS, spec.recommender.history_items),
@@ -228,8 +228,3 @@ def _showcase(
             }
     context.document("lists", {"protocol": spec.protocol.name, "users": shown})
     context.document("explanations", reasons)
-
-
-def _reader_score(recommender: Recommender) -> Any:
-    """What is explained: the score itself, for a cascade the reader's (its list position depends on other items)."""
-    return getattr(recommender, "inner", recommender).score

@@ -57,7 +57,7 @@ def explain_users(
     order = np.argsort(np.argsort(counts, kind="stable"), kind="stable") / max(
         len(counts) - 1, 1
     )  # share of rarer items
-    reader = getattr(recommender, "inner", recommender)
+    reader = getattr(recommender, "explained", recommender)
     dropped = ("scope", "users", "item", "user")
     asked = {"budget": BUDGET, **{k: v for k, v in payload.items() if k not in dropped and v not in (None, "")}}
     rows: list[dict[str, Any]] = []
@@ -279,7 +279,7 @@ def randomised(recommender: Any, *, seed: int = 0) -> Any:
 
     import torch
 
-    reader = getattr(recommender, "inner", recommender)
+    reader = getattr(recommender, "explained", recommender)
     if not hasattr(getattr(reader, "model", None), "named_parameters"):
         raise UsageError("only neural models have layers to randomise; this recommender has none")
     made = copy.copy(reader)
@@ -324,7 +324,7 @@ def global_answer(recommender: Any, dataset: Dataset, spec: Any, payload: Mappin
         "fields": None,
         "reasons": [],
     }
-    text = hasattr(getattr(getattr(recommender, "inner", recommender), "model", None), "layout")
+    text = hasattr(getattr(getattr(recommender, "explained", recommender), "model", None), "layout")
     if text:
         body["fields"] = groups(explain_users(recommender, dataset, spec, {**plain, "players": "all"}), "field")
     for name, wanted in (("randomisation", payload.get("randomise")), ("bias", payload.get("attributes"))):

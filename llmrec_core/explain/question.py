@@ -38,11 +38,13 @@ class Question:
 
     def __init__(self, recommender: Any, dataset: Dataset, payload: Mapping[str, Any]) -> None:
         self.dataset, self.payload = dataset, payload
-        self.reader = getattr(recommender, "inner", recommender)
+        self.reader = getattr(recommender, "explained", recommender)
         self.notes: list[str] = []
         if self.reader is not recommender:
             self.notes.append(
                 "This cascade's language model is explained; its retriever only chose which items it reads."
+                if self.reader is recommender.inner
+                else "This cascade's retriever is explained: its language model has no weight in the blend."
             )
         self.item = item_of(dataset, payload.get("item"), "item")
         against = payload.get("against")

@@ -37,6 +37,14 @@ class Cascade:
         """The reader, whose training is reported."""
         return self.reader
 
+    @property
+    def explained(self) -> Recommender:
+        """Whose scores are explained: the reader's, or the retriever's when the blend gives the reader no weight.
+
+        The cascade's own score of an item depends on the other items of the list.
+        """
+        return self.reader if self.weight else self.retriever
+
     def prepare(self, split: Split, context: RunContext) -> None:
         """Fit the retriever alone, so that the reader can be judged before it is trained."""
         self.retriever.fit(split, context)

@@ -27,6 +27,8 @@ PAGES = [
     "report",
     "side-by-side",
     "why-this-item",
+    "what-drives-the-model",
+    "quality",
     "profile",
     "this-machine",
     "other-hardware",

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from llmrec_core.errors import UnsupportedError, UsageError
+from llmrec_core.experiments.spec import run_from_dict
 from llmrec_core.explain.answer import explain_answer
 from llmrec_core.explain.question import MEMORY
 from llmrec_core.explain.reading import contrast_in
+from llmrec_core.recommenders.cascade import Cascade
 
 HISTORY = [3, 7, 11, 2, 9]
 
@@ -194,3 +196,23 @@ def test_constant_scorer(rule, small_dataset):
     assert "would score it the same" in body["text"] and any(
         "all values are 0" in w for w in body["honesty"]["warnings"]
     )
+
+
+@pytest.mark.parametrize(
+    ("weight", "best", "note"), [(0.0, "i3", "no weight"), (0.5, "i9", "language model is explained")]
+)
+def test_a_cascade_is_explained_by_what_decides(rule, small_dataset, weight, best, note):
+    spec = run_from_dict(
+        {
+            "weights_from": "reader",
+            "recommender": {
+                "family": "cascade", "backbone": "minilm-l6", "adaptation": "full", "retriever": "item-knn", "rerank_k": 5
+            },
+        }
+    )  # fmt: skip
+    cheap, reader = rule(lambda history, item: float(3 in history)), rule(lambda history, item: float(9 in history))
+    cascade = Cascade(spec, cheap, reader, reader_is_trained=True)
+    cascade.weight = weight
+    body = ask(cascade, small_dataset)
+    top = max(body["players"], key=lambda player: player["value"])
+    assert top["item_id"] == best and any(note in line for line in body["notes"])
