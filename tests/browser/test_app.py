@@ -94,7 +94,7 @@ def test_the_report_opens_from_disk_and_asks_nobody(hostile, open_page, tmp_path
     settled(page)
     page.get_by_label("Your comment").fill("For the board <script>window.__xss=1</script>")
     page.get_by_label("Your comment").press("Control+Enter")
-    page.get_by_text("For the board").last.wait_for()
+    page.get_by_test_id("stText").get_by_text("For the board").wait_for()  # in the preview, below the button
     settled(page)
     with page.expect_download() as download:
         page.get_by_test_id("stDownloadButton").first.get_by_role("button").click()
