@@ -88,6 +88,9 @@ PRIOR_EFFECTS: dict[tuple[str, str, str, str], float] = {
     ("encoder", "launch", "kind", "cpu"): math.log(0.3),
     ("training", "compute", "kind", "cpu"): math.log(2.0),
     ("generation", "compute", "kind", "cpu"): math.log(2.0),
+    # Nobody published eager PyTorch on a processor: packed scoring timed by us on one AVX2 host says this (docs/COSTMODEL.md).
+    ("encoder", "compute", "group", "eager-cpu"): math.log(0.85),
+    ("generation", "compute", "group", "eager-cpu"): math.log(0.7),
 }
 
 SPREAD = {

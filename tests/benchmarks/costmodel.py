@@ -7,7 +7,7 @@ never saw them; the error is the median absolute one over rows marked ok, covera
 whose width saw only other groups. The naive peer is FLOPs over peak or bytes over bandwidth at one fitted efficiency for
 each regime. The queue: the planner's p95 against a SimPy simulation of devices that take requests in batches. Own runs:
 those of a ledger (`--home`), of an exported study (`--study`, the recorded sample when nothing is given), or timed here
-(`--local`: CPU seconds of one thread, packed scoring of MiniLM and SmolLM2 at several depths and sizes); predicted from
+(`--local`: wall seconds on all cores, packed scoring of MiniLM and SmolLM2 at several depths and sizes); predicted from
 measured peaks alone, then after calibration on random halves. Errors and coverage are shares: 0.12 is 12 %.
 The published measurements are looked for in FOLDER, LLMREC_REFERENCE or ../shared/reference; without them the first part
 is left out and said. The last line is JSON.
@@ -133,7 +133,7 @@ def recorded(home: Path | None, study: Path | None) -> tuple[list[own_runs.Obser
 
 
 def timed(quick: bool) -> list[own_runs.Observation]:
-    """Packed scoring measured here: CPU seconds of one thread, so other work on the machine disturbs little."""
+    """Packed scoring timed here in wall seconds on all cores; peak and copy are measured in the same rounds."""
     import numpy as np
     import torch
 
@@ -146,7 +146,7 @@ def timed(quick: bool) -> list[own_runs.Observation]:
     from tests.peers import HISTORY_ITEMS, Clock, decoder_layout, encoder_layout
 
     keep_freed_memory()
-    clock = Clock(one_thread=True)
+    clock = Clock()
     source = torch.zeros(32 << 20)
     target, copies = torch.empty_like(source), []
     for _ in range(5):
@@ -184,7 +184,7 @@ def timed(quick: bool) -> list[own_runs.Observation]:
         score()
         clock.rounds({label: score}, 2 if quick else 5)
     machine = own.device_of(
-        found.describe().to_dict() | {"cores": 1}, clock.peak_flops_per_s, 2.0 * source.nbytes / min(copies)
+        found.describe().to_dict(), clock.peak_flops_per_s, 2.0 * source.nbytes / min(copies)
     )
     observed = []
     for name, mode, depth, count, label in cases:
@@ -215,7 +215,7 @@ def main() -> None:
     parser.add_argument("--reference", type=Path, help="folder of the published measurements")
     parser.add_argument("--home", type=Path, help="own runs: the ledger under this LLMREC_HOME")
     parser.add_argument("--study", type=Path, help="own runs: an exported study")
-    parser.add_argument("--local", action="store_true", help="own runs: time packed scoring here, one thread")
+    parser.add_argument("--local", action="store_true", help="own runs: time packed scoring here, on a quiet machine")
     arguments = parser.parse_args()
     began = time.perf_counter()
 
@@ -256,7 +256,7 @@ def main() -> None:
         f"import {results['import_s']:.2f} s"
     )
     found, own_source = (
-        (timed(arguments.quick), "timed here, CPU seconds of one thread")
+        (timed(arguments.quick), "timed here, wall seconds")
         if arguments.local
         else recorded(arguments.home, arguments.study)
     )
