@@ -20,7 +20,7 @@ app: install
 	@$(BIN)/python -m llmrec_core up --port $(PORT)
 
 test: install-dev chromium
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: install-dev
 	$(BIN)/ruff check .

@@ -151,5 +151,5 @@ class BrowserTests:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if config.getoption("--browser-required"):
+    if config.getoption("--browser-required") and not hasattr(config, "workerinput"):  # not in pytest-xdist's workers
         config.pluginmanager.register(BrowserTests())

@@ -180,18 +180,18 @@ def ml_100k_sequences(quick: bool) -> Row:
 
 
 SEQUENCE_IDS: Row = {
-    "recommender": {"family": "sasrec", "history_items": 50, "adaptation": "full"},
-    "training": {"learning_rate": 1e-3, "steps": 400, "batch_histories": 128, "dropout": 0.5, "warmup_steps": 50},
+    "recommender": {"family": "sasrec", "history_items": 10, "adaptation": "full"},
+    "training": {"learning_rate": 2e-3, "steps": 300, "batch_histories": 512, "dropout": 0.3, "warmup_steps": 50},
 }
 SEQUENCE_TEXT: Row = {
     "recommender": SEQUENCE_IDS["recommender"] | {"family": "text-sasrec", "backbone": "minilm-l6"},
-    "training": {"learning_rate": 2e-3, "steps": 220, "batch_histories": 128, "dropout": 0.2, "warmup_steps": 30},
+    "training": {"learning_rate": 2e-3, "steps": 500, "batch_histories": 512, "dropout": 0.5, "warmup_steps": 50},
 }
 
 
 def _trained(body: Row, made: Split, seed: int, quick: bool = False) -> Any:
     """A neural recommender of a spec, trained on the split."""
-    training = {"validate_every": 50, "validation_users": 943, "patience": 4, **body["training"]}
+    training = {"validate_every": 100, "validation_users": 943, **body["training"]}
     if quick:
         training |= {"steps": 60, "validate_every": 60, "validation_users": 50}
     spec = run_from_dict({**body, "seed": seed, "training": training, "protocol": {"candidates": "full", "users": 0}})
