@@ -26,7 +26,8 @@ KEPT = 64
 """Games remembered per recommender."""
 
 Evaluate = Callable[[np.ndarray, Sequence[int]], np.ndarray]
-"""(coalitions as booleans (m, players), C item codes) → scores (m, C) float64."""
+"""(coalitions as booleans (m, players), C item codes) → scores (m, C) float64; its attribute `lengths`, where there is one,
+says what each player adds to the length of what is read."""
 
 
 class HistoryScores:
@@ -37,6 +38,7 @@ class HistoryScores:
     ) -> None:
         self.recommender, self.items, self.stand_ins = recommender, np.asarray(items, dtype=np.int64), stand_ins
         self.owner = owners(players, len(items))
+        self.lengths = None if stand_ins is not None else [len(player.places) for player in players]
         other = [player.kind for player in players if player.kind not in ("item", "group")]
         if other:
             raise UsageError(
@@ -84,6 +86,7 @@ class Coalitions:
         if len(self.players) > 60:
             raise UsageError(f"{len(self.players)} players; at most 60: group the history by recency or genre")
         self._evaluate = evaluate
+        self.lengths: Sequence[float] | None = getattr(evaluate, "lengths", None)
         self._rows: dict[int, dict[int, float]] = {} if rows is None else rows
         self.forwards = 0
         """Coalitions scored, each with all the items asked for at once."""

@@ -162,7 +162,7 @@ def explain(
         masks += islice(order, count - len(masks))
         scored = np.array(masks, dtype=np.int64)
         table = to_target(game.values(scored, columns)[:, : len(items)], target)
-        found = estimate(scored, table, n)
+        found = estimate(scored, table, n, game.lengths)
         result = Explanation(
             item, game.players, found.values, found.errors, float(table[0]), float(table[min(1, len(table) - 1)]),
             found.exact, scored, table, target, baseline, against, game.forwards - before,

@@ -2,12 +2,13 @@
 
 Coalitions are drawn in pairs (S and everybody else), stratified by size, small and large ones first, as in paired
 KernelSHAP (Covert & Lee, arXiv:2012.01536). Instead of one weighted least squares a Gaussian process is conditioned on
-them, for two reasons seen in the tables of fine-tuned rankers: a model's score drifts with the *number* of items it
+them, for two reasons seen in the tables of fine-tuned rankers: a model's score drifts with the *length* of what it
 reads, and a coalition says something about its neighbours. Its covariance is
 
-    k(S, T) = rho^|S xor T|  +  a · r(|S|, |T|)  +  b · r(|S|, |T|) · z_S·z_T / n,     r = exp(-(|S|-|T|)² / 2 l²),
+    k(S, T) = rho^|S xor T|  +  (a  +  b · z_S·z_T / n) · r(L_S - L_T),     r(d) = exp(-d² / 2 l²),
 
-z = ±1 by player, with a constant and one linear term per player as free mean. Shapley values are linear in the game, so
+L the length of a coalition in units of its players' mean (tokens, or items where nothing else is known), z = ±1 by
+player, with a constant and one linear term per player as free mean. Shapley values are linear in the game, so
 their posterior mean and variance are closed forms for any n. rho, a, b, l maximise the restricted likelihood over a
 grid, the scale follows. Sampled values are met exactly, so base + values = prediction.
 """
@@ -15,7 +16,7 @@ grid, the scale follows. Sampled values are met exactly, so base + values = pred
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -32,12 +33,14 @@ CHOSEN_ON = 160
 """Coalitions, the first ones, on which the covariance is chosen; it changes little with more."""
 ENUMERATED = 16
 """Up to so many players the coalitions of a size are listed; beyond, they are drawn."""
-GRID = tuple(
-    (rho, a, b, length)
+Dials = tuple[float, float, float, float]
+"""rho, a, b, l."""
+GRID: tuple[Dials, ...] = tuple(
+    (rho, a, b, scale)
     for rho in (0.1, 0.3, 0.55, 0.8, 0.93)
-    for a, b, length in (
+    for a, b, scale in (
         (0.0, 0.0, 1.0),
-        *((a, b, length) for a in (1.0, 10.0, 100.0) for b in (0.0, 3.0) for length in (1.5, 3.0)),
+        *((a, b, scale) for a in (1.0, 10.0, 100.0) for b in (0.0, 3.0) for scale in (1.0, 1.5, 3.0)),
     )
 )
 
@@ -111,12 +114,15 @@ def _pairs(players: int, size: int, rng: np.random.Generator) -> Iterator[int]:
             yield mask
 
 
-def estimate(masks: np.ndarray, values: np.ndarray, players: int) -> Estimate:
+def estimate(
+    masks: np.ndarray, values: np.ndarray, players: int, lengths: Sequence[float] | np.ndarray | None = None
+) -> Estimate:
     """Shapley values from the values of some distinct coalitions, among them nobody and everybody.
 
     Args:
         masks: int64 bit masks (coalitions,), at least players + 2.
         values: v of each, float64.
+        lengths: what each player adds to the length of the prompt, e.g. tokens; all alike when not given.
     """
     masks, values = np.asarray(masks, dtype=np.int64), np.asarray(values, dtype=np.float64)
     if len(masks) == 1 << players:
@@ -124,8 +130,10 @@ def estimate(masks: np.ndarray, values: np.ndarray, players: int) -> Estimate:
     scale = float(np.ptp(values))
     if scale == 0.0:
         return Estimate(np.zeros(players), np.zeros(players), False)
+    units = np.ones(players) if lengths is None else np.asarray(lengths, dtype=np.float64)
+    units = units / units.mean() if units.sum() > 0 else np.ones(players)
     with _blas().limit(limits=1, user_api="blas"):
-        return _condition(masks, values, players)
+        return _condition(masks, values, units)
 
 
 @lru_cache(maxsize=1)
@@ -156,20 +164,22 @@ def least_squares(masks: np.ndarray, values: np.ndarray, players: int) -> np.nda
 # ── the Gaussian process ─────────────────────────────────────────────────────────────────────────
 
 
-def _condition(masks: np.ndarray, values: np.ndarray, n: int) -> Estimate:
-    sizes, z = sizes_of(masks), 2.0 * present(masks, n) - 1.0
+def _condition(masks: np.ndarray, values: np.ndarray, units: np.ndarray) -> Estimate:
+    n = len(units)
+    there = present(masks, n)
+    z, long = 2.0 * there - 1.0, there @ units
     few = slice(CHOSEN_ON)
     if len(masks) > CHOSEN_ON:
-        chosen = max(GRID, key=lambda dials: _fit(masks[few], sizes[few], z[few], values[few], n, dials).likelihood)
-        fitted = _fit(masks, sizes, z, values, n, chosen)
+        chosen = max(GRID, key=lambda dials: _fit(masks[few], long[few], z[few], values[few], dials).likelihood)
+        fitted = _fit(masks, long, z, values, chosen)
     else:
-        fitted = max((_fit(masks, sizes, z, values, n, dials) for dials in GRID), key=lambda found: found.likelihood)
+        fitted = max((_fit(masks, long, z, values, dials) for dials in GRID), key=lambda found: found.likelihood)
     root, basis, gram, slopes, rest, spread = (
         fitted.root, fitted.basis, fitted.gram, fitted.slopes, fitted.rest, fitted.spread,
     )  # fmt: skip
-    rho, a, b, length = fitted.dials
-    cross, prior = _functional(n, sizes, z, rho, a, b, length)
+    cross, prior = _functional(tuple(units.tolist()), long, z, fitted.dials)
     values_of = 2.0 * slopes[1:] + cross.T @ solve_triangular(root.T, rest, lower=False, check_finite=False)
+    sizes = sizes_of(masks)
     whole = float(values[sizes == n][0] - values[sizes == 0][0])
     values_of += (whole - values_of.sum()) / n  # what the jitter on the diagonal leaves, about 1e-8 of the values
     seen = solve_triangular(root, cross, lower=True, check_finite=False)
@@ -183,7 +193,7 @@ class _Fit:
     """A process with given dials, conditioned: K = root rootᵀ, mean = basis slopes."""
 
     likelihood: float
-    dials: tuple[float, float, float, float]
+    dials: Dials
     root: np.ndarray
     basis: np.ndarray
     gram: np.ndarray
@@ -192,19 +202,9 @@ class _Fit:
     spread: float
 
 
-def _fit(
-    masks: np.ndarray,
-    sizes: np.ndarray,
-    z: np.ndarray,
-    values: np.ndarray,
-    n: int,
-    dials: tuple[float, float, float, float],
-) -> _Fit:
-    rho, a, b, length = dials
-    covariance = rho ** sizes_of(masks[:, None] ^ masks[None])
-    if a or b:
-        near = _near(n, length)[sizes[:, None], sizes[None]]
-        covariance = covariance + near * (a + b * (z @ z.T) / n)
+def _fit(masks: np.ndarray, long: np.ndarray, z: np.ndarray, values: np.ndarray, dials: Dials) -> _Fit:
+    _, a, b, _ = dials
+    covariance = _covariance(masks, long, z, masks, long, z, dials)
     root = np.linalg.cholesky(covariance + JITTER * (1 + a + b) * np.eye(len(values)))
     mean = np.concatenate((np.ones((len(masks), 1)), z), axis=1)
     free = max(len(values) - mean.shape[1], 1)
@@ -220,32 +220,66 @@ def _fit(
     return _Fit(float(likelihood), dials, root, basis, gram, slopes, rest, spread)
 
 
-@lru_cache(maxsize=64)
-def _near(n: int, length: float) -> np.ndarray:
-    """r(s, t) of all sizes 0 … n."""
-    sizes = np.arange(n + 1.0)
-    return np.exp(-0.5 * ((sizes[:, None] - sizes[None]) / length) ** 2)
+def _covariance(
+    masks: np.ndarray, long: np.ndarray, z: np.ndarray, others: np.ndarray, far: np.ndarray, w: np.ndarray, dials: Dials
+) -> np.ndarray:
+    """k of coalitions (bit masks, lengths, ±1 by player) and others."""
+    rho, a, b, scale = dials
+    found = rho ** sizes_of(masks[:, None] ^ others[None])
+    if a or b:
+        found = found + np.exp(-0.5 * ((long[:, None] - far[None]) / scale) ** 2) * (a + b * (z @ w.T) / z.shape[1])
+    return found
 
 
 def _functional(
-    n: int, sizes: np.ndarray, z: np.ndarray, rho: float, a: float, b: float, length: float
-) -> tuple[np.ndarray, float]:
-    """phi applied to k(·, T) for every scored T (coalitions, n), and the prior variance of any one phi."""
-    cross = _hamming_cross(n, rho)[sizes]  # (coalitions, 2): for players inside T, outside T
+    units: tuple[float, ...], long: np.ndarray, z: np.ndarray, dials: Dials
+) -> tuple[np.ndarray, np.ndarray]:
+    """phi applied to k(·, T) for every scored T (coalitions, n), and the prior variance of each phi (n,)."""
+    rho, a, b, scale = dials
+    n = len(units)
+    cross = _hamming_cross(n, rho)[(z > 0).sum(1)]  # (coalitions, 2): for players inside T, outside T
     result = np.where(z > 0, cross[:, :1], cross[:, 1:])
-    prior = _hamming_prior(n, rho)
+    prior = np.full(n, _hamming_prior(n, rho))
     if a or b:
-        near, k = _near(n, length), np.arange(n)
-        # phi_i of (sum_j c_j z_j(S)) r(|S|, t) = c_i own_t + (sum of the others' c) other_t: a mean over i's predecessors k
-        lean = 2 * k / (n - 1) - 1 if n > 1 else np.zeros(n)
-        own = (near[k + 1] + near[k]).mean(0) / n
-        other = (lean[:, None] * (near[k + 1] - near[k])).mean(0) / n
-        drift = (near[n] - near[0]) / n
-        result = result + b * (own[sizes][:, None] * z + other[sizes][:, None] * (z.sum(1, keepdims=True) - z))
-        result = result + a * drift[sizes][:, None]
-        prior += b * float((own[k + 1] + own[k]).mean() + (n - 1) * (lean * (other[k + 1] - other[k])).mean())
-        prior += a * float(drift[n] - drift[0]) / n
+        weights, frequencies, drift, lean = _waves(units, scale)
+        turned = weights * np.exp(-1j * np.outer(long, frequencies))  # (coalitions, waves)
+        result = result + a * (turned @ drift).real
+        result = result + b / n * np.einsum("mw,wij,mj->mi", turned, lean, z, optimize=True).real
+        prior = prior + a * weights @ (np.abs(drift) ** 2) + b / n * weights @ (np.abs(lean) ** 2).sum(2)
     return result, prior
+
+
+@lru_cache(maxsize=64)
+def _waves(units: tuple[float, ...], scale: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """r(d) as a sum of weights · cos(frequency · d), and what phi makes of the waves.
+
+    Returns:
+        weights, frequencies (W,); phi of e^(i w L_S) as (W, n); phi_i of z_j(S) e^(i w L_S) as (W, n, n).
+    """
+    sizes, n = np.array(units), len(units)
+    # trapezoids that repeat only beyond twice the longest distance, up to where r's spectrum is below 1e-8 of its peak
+    step, most = math.pi / (sizes.sum() + 6 * scale), 6.0 / scale
+    frequencies = np.arange(math.ceil(most / step) + 1) * step
+    weights = np.exp(-0.5 * (frequencies * scale) ** 2) * step * scale * math.sqrt(2 / math.pi)
+    weights[0] /= 2
+    t, w = (one[None, :, None] for one in _nodes(n))
+    turn = np.exp(1j * np.outer(frequencies, sizes))[:, None]  # (W, 1, n)
+    joins, leans = 1 - t + t * turn, t * turn - (1 - t)  # (W, nodes, n): a player's share of a random coalition's wave
+    lean = np.empty((len(frequencies), n, n), dtype=complex)
+    for j in range(n):
+        rest = joins.copy()
+        rest[..., j] = leans[..., j]
+        lean[:, :, j] = (w * (turn - 1) * _others(rest)).sum(1)
+        lean[:, j, j] = (w * (turn + 1) * _others(joins)).sum(1)[:, j]
+    return weights, frequencies, (w * (turn - 1) * _others(joins)).sum(1), lean
+
+
+def _others(factors: np.ndarray) -> np.ndarray:
+    """Product over the last axis of all but each place's own factor."""
+    before, after = np.ones_like(factors), np.ones_like(factors)
+    before[..., 1:] = np.cumprod(factors[..., :-1], axis=-1)
+    after[..., :-1] = np.cumprod(factors[..., :0:-1], axis=-1)[..., ::-1]
+    return before * after
 
 
 @lru_cache(maxsize=64)

@@ -64,6 +64,7 @@ class PromptScores:
             if p.kind == "user"
         }
         self._fields = {number: p.field for number, p in enumerate(self.players) if p.kind == "field"}
+        self.lengths = None if baseline != "remove" else [self._length(number) for number in range(len(self.players))]
         self._candidates: dict[int, list[tuple[str, Segment]]] = {}
 
     def __call__(self, there: np.ndarray, items: Sequence[int]) -> np.ndarray:
@@ -74,6 +75,12 @@ class PromptScores:
         for other in self.stand_ins:
             total += score_prompts(self.model, [self._path(row, other) for row in there], candidates, self)
         return total / len(self.stand_ins)
+
+    def _length(self, number: int) -> int:
+        """Tokens that a player adds to the prompt; a field's depend on the item, so it counts as none."""
+        if number in self._attributes:
+            return len(self._attributes[number])
+        return sum(len(self.layout.pieces[self.items[place]]) for place in np.flatnonzero(self.owner == number))
 
     def _path(self, there: np.ndarray, other: np.ndarray | None) -> list[Segment]:
         """The blocks before the candidate."""

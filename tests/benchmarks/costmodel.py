@@ -183,9 +183,7 @@ def timed(quick: bool) -> list[own_runs.Observation]:
 
         score()
         clock.rounds({label: score}, 2 if quick else 5)
-    machine = own.device_of(
-        found.describe().to_dict(), clock.peak_flops_per_s, 2.0 * source.nbytes / min(copies)
-    )
+    machine = own.device_of(found.describe().to_dict(), clock.peak_flops_per_s, 2.0 * source.nbytes / min(copies))
     observed = []
     for name, mode, depth, count, label in cases:
         shape = replace(architecture.named(name), layers=depth)

@@ -92,11 +92,13 @@ def measure_speed(recommender: Any, dataset: Any, chosen: list[Any], tables: lis
         result[f"{name}_error"] = relative(found, truth)
 
     errors = {}
+    lengths = [game_of(recommender, dataset, history).lengths for history, _, _ in chosen]
     for budget in BUDGETS:
         rows = []
         for number, table in enumerate(tables):
             order = np.array(list(islice(coalition_order(N, number), budget)))
-            rows.append(relative(estimate(order, table[order], N).values, shapley_from_table(table)))
+            found = estimate(order, table[order], N, lengths[number])
+            rows.append(relative(found.values, shapley_from_table(table)))
         errors[budget] = float(np.mean(rows))
     shap_cpu, shap_errors = [], []
     for history, item, _ in chosen[:repeat]:
@@ -143,10 +145,10 @@ def measure_statistics(
 
     top, plain_top, near, values_in, cases_in, gaps, plain_errors = [], [], [], [], [], [], []
     for number, table in enumerate(tables):
-        truth = shapley_from_table(table)
+        truth, lengths = shapley_from_table(table), game_of(recommender, dataset, chosen[number][0]).lengths
         for seed in range(seeds):
             order = np.array(list(islice(coalition_order(N, 1000 * seed + number), 128)))
-            found = estimate(order, table[order], N)
+            found = estimate(order, table[order], N, lengths)
             best = int(found.values.argmax())
             top.append(best == truth.argmax())
             near.append(truth.max() - truth[best] <= 0.05 * np.abs(truth).max())

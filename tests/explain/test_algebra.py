@@ -51,21 +51,32 @@ def test_decay_in_closed_form_equals_enumeration(decay):
     assert np.allclose(decayed_shapley(weights, decay), shapley_from_table(table), atol=1e-12)
 
 
-def test_closed_forms_of_the_process_equal_enumeration():
+@pytest.mark.parametrize("units", [(1.0,) * 5, (0.2, 1.7, 0.9, 1.2, 1.0), (0.0, 0.0, 3.0, 1.0, 1.0)])
+@pytest.mark.parametrize("scale", [0.7, 3.0])
+def test_closed_forms_of_the_process_equal_enumeration(units, scale):
     """phi of the covariance, and its prior variance, against the same functional applied to all 2^n coalitions."""
     from llmrec_core.explain import estimate as module
 
-    n = 5
+    n, dials = 5, (0.6, 2.0, 3.0, scale)
     masks = np.arange(1 << n)
-    sizes, z = sizes_of(masks), 2.0 * present(masks, n) - 1
-    apart = sizes_of(masks[:, None] ^ masks[None])
-    rho, a, b, length = 0.6, 2.0, 3.0, 1.5
-    near = module._near(n, length)[sizes[:, None], sizes[None]]
-    covariance = rho**apart + near * (a + b * (z @ z.T) / n)
-    cross, prior = module._functional(n, sizes, z, rho, a, b, length)
+    there = present(masks, n)
+    z, long = 2.0 * there - 1, there @ np.array(units)
+    covariance = module._covariance(masks, long, z, masks, long, z, dials)
+    cross, prior = module._functional(units, long, z, dials)
     phi = np.stack([shapley_from_table(column) for column in covariance.T])  # (coalitions, n)
-    assert np.allclose(cross, phi, atol=1e-12)
-    assert np.allclose([shapley_from_table(column)[i] for i, column in enumerate(phi.T)], prior, atol=1e-12)
+    assert np.allclose(cross, phi, atol=1e-7)
+    assert np.allclose([shapley_from_table(column)[i] for i, column in enumerate(phi.T)], prior, atol=1e-7)
+
+
+def test_a_drift_with_the_length_is_found_from_few_coalitions():
+    """A score that falls with the tokens read, steeply at one length, as rankers' scores do."""
+    lengths = np.array([3, 9, 5, 12, 4, 7, 6, 3, 10, 5])
+    there = present(np.arange(1 << 10), 10)
+    table = there @ np.linspace(-0.2, 0.2, 10) - 2 / (1 + np.exp(-(there @ lengths - 40) / 5))
+    order = np.array(list(islice(coalition_order(10, 0), 96)))
+    truth = shapley_from_table(table)
+    off = [np.abs(estimate(order, table[order], 10, given).values - truth).sum() for given in (lengths, None)]
+    assert off[0] < 0.3 * off[1]
 
 
 def test_order_is_stratified_paired_and_complete():
