@@ -183,6 +183,7 @@ def profile(payload: Mapping[str, Any], settings: Settings, cache: dict[Any, Any
                 f"run {payload['run']} is in {loaded.spec.precision}; queue a run of its weights in {precision} to compare"
             )
         recommender, dataset, name = loaded.recommender, loaded.dataset, loaded.spec.name
+        precision = loaded.spec.precision
     else:
         dataset = load_dataset("ml-100k", settings)
         recommender, name = _untrained(str(payload.get("model") or ""), precision, max(length, 1), dataset, settings)
@@ -191,7 +192,7 @@ def profile(payload: Mapping[str, Any], settings: Settings, cache: dict[Any, Any
     rng = np.random.default_rng(0)
     histories = [rng.choice(dataset.n_items, length, replace=False) for _ in range(16)]
     offered = np.stack([rng.choice(dataset.n_items, count, replace=False) for _ in histories])
-    meter = CostMeter(recommender, histories, offered, batch=batch)
+    meter = CostMeter(recommender, histories, offered, batch=batch, precision=precision)
     meter.run(1)
     peaks = measure_peaks()
     own.remember(

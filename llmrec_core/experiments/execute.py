@@ -72,7 +72,9 @@ def execute(spec: RunSpec, dataset: Dataset, context: RunContext, settings: Sett
     if hasattr(reader, "ready"):
         reader.ready(spec.precision)
     memory = Remembered(recommender.score)
-    meter = CostMeter(recommender, [c.history for c in cases], candidates, spec.protocol.k, keep=memory.keep)
+    meter = CostMeter(
+        recommender, [c.history for c in cases], candidates, spec.protocol.k, precision=spec.precision, keep=memory.keep
+    )
     peaks = measure_peaks()
     with context.timing_window():
         meter.run(1)

@@ -29,6 +29,7 @@ class CostMeter:
     candidates: np.ndarray  # (requests, N)
     k: int = 10
     batch: int = BATCH
+    precision: str = "fp32"
     keep: Callable[[Sequence[np.ndarray], np.ndarray, np.ndarray], None] | None = None
     """Told histories, candidates and scores of each request, e.g. `Remembered.keep`."""
     single: list[Window] = field(default_factory=list)
@@ -77,7 +78,7 @@ class CostMeter:
             Measurement("throughput_requests_per_s", per_s, "1/s", n=sum(len(w.samples_s) for w in self.batched), protocol=many),
             Measurement("flops_per_request", flops, "FLOP", protocol=one),
             Measurement("flops_per_request_counted", counted[0], "FLOP", protocol=one, reason=counted[1] or None),
-            Measurement("mfu", flops / p50 / peaks.gemm_flops_per_s, "1", protocol=one),
+            self._mfu(flops / p50 / peaks.gemm_flops_per_s, one),
             Measurement("foreign_load", foreign, "1", protocol=one),
             Measurement(
                 "usd_per_million", usd, "USD", protocol=many, reason=None if usd is not None else economics.price_source
@@ -96,6 +97,12 @@ class CostMeter:
             ),
         ]  # fmt: skip
         return rows
+
+    def _mfu(self, value: float, protocol: str) -> Measurement:
+        if self.precision.startswith("int"):
+            reason = f"the measured peak is of fp32 products, this run multiplies {self.precision}"
+            return Measurement("mfu", None, "1", protocol=protocol, reason=reason)
+        return Measurement("mfu", value, "1", protocol=protocol)
 
     def _energy(self, economics: Economics, protocol: str) -> list[Measurement]:
         from llmrec_core.profiling.device import energy_counter
