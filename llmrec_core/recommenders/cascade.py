@@ -57,12 +57,13 @@ class Cascade:
             self.reader.fit(split, context)
         if self.spec.recommender.blend != "validation":
             return
-        remembered: list[tuple[np.ndarray, np.ndarray]] = []
+        remembered: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}  # by batch: read once for all weights
 
         def score(histories: Sequence[np.ndarray], candidates: np.ndarray) -> np.ndarray:
-            if not remembered:
-                remembered.append(self._both(histories, candidates))
-            return self._blend(*remembered[0])
+            batch = b"".join((*(history.tobytes() for history in histories), candidates.tobytes()))
+            if batch not in remembered:
+                remembered[batch] = self._both(histories, candidates)
+            return self._blend(*remembered[batch])
 
         validate = validator(split, score, self.spec)
         found = []

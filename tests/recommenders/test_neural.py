@@ -1,6 +1,7 @@
 """The same contract as the classical families, for those that are trained: on a checkerboard the withheld item comes first."""
 
 import dataclasses
+import functools
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from llmrec_core.data.splits import split
 from llmrec_core.errors import CheckpointError, UsageError
 from llmrec_core.experiments.context import RunContext
 from llmrec_core.experiments.spec import ProtocolSpec, RunSpec, run_from_dict
+from llmrec_core.metrics.evaluate import evaluate
 from llmrec_core.recommenders.registry import build, family_class
 from tests.tiny import tiny_backbone
 
@@ -154,6 +156,21 @@ def test_a_cascade_puts_what_was_read_above_the_rest(checkerboard, backbones, se
     cascade.save(tmp_path / "model")
     again = family_class("cascade").load(tmp_path / "model", checkerboard.dataset, settings)
     np.testing.assert_allclose(again.score(histories[:3], candidates[:3]), scores[:3], atol=1e-5)
+
+
+def test_a_blend_is_learned_alike_from_several_batches(checkerboard, backbones, settings, tmp_path, monkeypatch):
+    from llmrec_core.training import validation
+
+    spec = spec_of(
+        backbones, family="cross-encoder", adaptation="full", retriever="item-knn", rerank_k=4, blend="validation"
+    )
+    curves = []
+    for batch in (256, 5):
+        monkeypatch.setattr(validation, "evaluate", functools.partial(evaluate, batch=batch))
+        context = RunContext(tmp_path / str(batch))
+        build(spec, checkerboard.dataset, settings).fit(checkerboard, context)
+        curves.append([value for name, _, value in context.curves if name == "blend_valid_ndcg@10"])
+    assert len(set(curves[0])) > 1 and curves[0] == pytest.approx(curves[1])
 
 
 def test_a_cascade_needs_weights(checkerboard, backbones, settings):
