@@ -267,8 +267,12 @@ def attribute_shares(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 # ── the randomisation check ──────────────────────────────────────────────────────────────────────
 
 
+VECTORS = ("word_embeddings", "embed_tokens", "wte", "embed_in")
+"""Names of token vectors in BERT, Llama and Qwen2, GPT-2, GPT-NeoX."""
+
+
 def randomised(recommender: Any, *, seed: int = 0) -> Any:
-    """A copy of a neural recommender whose layers and head are drawn anew; embeddings of tokens stay.
+    """A copy of a neural recommender whose layers, positions and head are drawn anew; vectors of tokens or items stay.
 
     An explanation that looks the same for it is not about what the model learned (Adebayo et al., arXiv:1810.03292).
 
@@ -287,7 +291,7 @@ def randomised(recommender: Any, *, seed: int = 0) -> Any:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in made.model.named_parameters():
-            if "embed" in name or name.startswith("ids"):
+            if any(part in name for part in VECTORS) or name.startswith("ids"):
                 continue
             fresh = torch.randn(parameter.shape, generator=generator).to(parameter)
             spread = parameter.float().std() if parameter.numel() > 1 else torch.tensor(0.02)
