@@ -27,4 +27,4 @@ def test_integer_products_have_no_share_of_an_fp32_peak(precision):
     rows = meter.measurements(Peaks(1e11, 1e10), economics_of(describe()), (None, "not counted here"))
     (mfu,) = [row for row in rows if row.name == "mfu"]
     assert (mfu.value is None) == (precision != "fp32")
-    assert mfu.value is not None or precision in mfu.reason
+    assert mfu.value is not None or "integers" in mfu.reason
