@@ -100,7 +100,7 @@ class CostMeter:
 
     def _mfu(self, value: float, protocol: str) -> Measurement:
         if self.precision == "int8-dynamic":  # weight-only ones multiply in fp32
-            reason = f"the measured peak is of fp32 products, this run multiplies 8-bit integers"
+            reason = "the measured peak is of fp32 products, this run multiplies 8-bit integers"
             return Measurement("mfu", None, "1", protocol=protocol, reason=reason)
         return Measurement("mfu", value, "1", protocol=protocol)
 
