@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -122,7 +123,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 class BrowserTests:
-    """Counts what became of the browser tests."""
+    """Counts what became of the browser tests; pytest-xdist's workers tell what they skipped while collecting."""
 
     def __init__(self) -> None:
         self.ran = 0
@@ -139,9 +140,15 @@ class BrowserTests:
         if report.skipped and report.nodeid.startswith("tests/browser/"):
             self.skipped.append(report.nodeid)
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        self.skipped += [name for name in node.workeroutput["browser_skipped"] if name not in self.skipped]
+
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if (self.skipped or not self.ran) and session.exitstatus == pytest.ExitCode.OK:
+        if hasattr(session.config, "workeroutput"):
+            session.config.workeroutput["browser_skipped"] = self.skipped
+        elif (self.skipped or not self.ran) and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -151,5 +158,5 @@ class BrowserTests:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if config.getoption("--browser-required") and not hasattr(config, "workerinput"):  # not in pytest-xdist's workers
+    if config.getoption("--browser-required"):
         config.pluginmanager.register(BrowserTests())

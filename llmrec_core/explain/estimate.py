@@ -27,6 +27,8 @@ from threadpoolctl import ThreadpoolController
 from llmrec_core.explain.shapley import present, shapley_from_table, sizes_of
 
 JITTER = 1e-8
+NEGLIGIBLE = 8.5
+"""Standard deviations beyond which a Gaussian is below the rounding of float64."""
 Z95 = 1.96
 CAUTION = 1.25
 CHOSEN_ON = 160
@@ -204,7 +206,7 @@ class _Fit:
 
 def _fit(masks: np.ndarray, long: np.ndarray, z: np.ndarray, values: np.ndarray, dials: Dials) -> _Fit:
     _, a, b, _ = dials
-    covariance = _covariance(masks, long, z, masks, long, z, dials)
+    covariance = _covariance(masks, long, z, dials)
     root = np.linalg.cholesky(covariance + JITTER * (1 + a + b) * np.eye(len(values)))
     mean = np.concatenate((np.ones((len(masks), 1)), z), axis=1)
     free = max(len(values) - mean.shape[1], 1)
@@ -220,14 +222,12 @@ def _fit(masks: np.ndarray, long: np.ndarray, z: np.ndarray, values: np.ndarray,
     return _Fit(float(likelihood), dials, root, basis, gram, slopes, rest, spread)
 
 
-def _covariance(
-    masks: np.ndarray, long: np.ndarray, z: np.ndarray, others: np.ndarray, far: np.ndarray, w: np.ndarray, dials: Dials
-) -> np.ndarray:
-    """k of coalitions (bit masks, lengths, ±1 by player) and others."""
+def _covariance(masks: np.ndarray, long: np.ndarray, z: np.ndarray, dials: Dials) -> np.ndarray:
+    """k between coalitions given as bit masks, lengths and ±1 by player."""
     rho, a, b, scale = dials
-    found = rho ** sizes_of(masks[:, None] ^ others[None])
+    found = rho ** sizes_of(masks[:, None] ^ masks[None])
     if a or b:
-        found = found + np.exp(-0.5 * ((long[:, None] - far[None]) / scale) ** 2) * (a + b * (z @ w.T) / z.shape[1])
+        found = found + np.exp(-0.5 * ((long[:, None] - long[None]) / scale) ** 2) * (a + b * (z @ z.T) / z.shape[1])
     return found
 
 
@@ -257,21 +257,23 @@ def _waves(units: tuple[float, ...], scale: float) -> tuple[np.ndarray, np.ndarr
         weights, frequencies (W,); phi of e^(i w L_S) as (W, n); phi_i of z_j(S) e^(i w L_S) as (W, n, n).
     """
     sizes, n = np.array(units), len(units)
-    # trapezoids that repeat only beyond twice the longest distance, up to where r's spectrum is below 1e-8 of its peak
-    step, most = math.pi / (sizes.sum() + 6 * scale), 6.0 / scale
+    # trapezoids up to where r's spectrum, and then r itself at the first repetition, are below rounding
+    step, most = 2 * math.pi / (sizes.sum() + NEGLIGIBLE * scale), NEGLIGIBLE / scale
     frequencies = np.arange(math.ceil(most / step) + 1) * step
     weights = np.exp(-0.5 * (frequencies * scale) ** 2) * step * scale * math.sqrt(2 / math.pi)
     weights[0] /= 2
     t, w = (one[None, :, None] for one in _nodes(n))
     turn = np.exp(1j * np.outer(frequencies, sizes))[:, None]  # (W, 1, n)
     joins, leans = 1 - t + t * turn, t * turn - (1 - t)  # (W, nodes, n): a player's share of a random coalition's wave
+    others = w * _others(joins)
     lean = np.empty((len(frequencies), n, n), dtype=complex)
     for j in range(n):
         rest = joins.copy()
         rest[..., j] = leans[..., j]
         lean[:, :, j] = (w * (turn - 1) * _others(rest)).sum(1)
-        lean[:, j, j] = (w * (turn + 1) * _others(joins)).sum(1)[:, j]
-    return weights, frequencies, (w * (turn - 1) * _others(joins)).sum(1), lean
+    own = np.arange(n)
+    lean[:, own, own] = ((turn + 1) * others).sum(1)
+    return weights, frequencies, ((turn - 1) * others).sum(1), lean
 
 
 def _others(factors: np.ndarray) -> np.ndarray:

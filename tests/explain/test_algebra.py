@@ -61,11 +61,11 @@ def test_closed_forms_of_the_process_equal_enumeration(units, scale):
     masks = np.arange(1 << n)
     there = present(masks, n)
     z, long = 2.0 * there - 1, there @ np.array(units)
-    covariance = module._covariance(masks, long, z, masks, long, z, dials)
+    covariance = module._covariance(masks, long, z, dials)
     cross, prior = module._functional(units, long, z, dials)
     phi = np.stack([shapley_from_table(column) for column in covariance.T])  # (coalitions, n)
-    assert np.allclose(cross, phi, atol=1e-7)
-    assert np.allclose([shapley_from_table(column)[i] for i, column in enumerate(phi.T)], prior, atol=1e-7)
+    assert np.allclose(cross, phi, atol=1e-12)
+    assert np.allclose([shapley_from_table(column)[i] for i, column in enumerate(phi.T)], prior, atol=1e-12)
 
 
 def test_a_drift_with_the_length_is_found_from_few_coalitions():
