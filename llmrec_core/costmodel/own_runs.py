@@ -20,7 +20,7 @@ from llmrec_core.costmodel import architecture, model, own
 from llmrec_core.costmodel.devices import Device
 from llmrec_core.costmodel.model import Coefficients
 from llmrec_core.costmodel.query import Query
-from llmrec_core.costmodel.requests import READERS, precision_of, request_query, runtime_of
+from llmrec_core.costmodel.requests import READERS, mode_of, precision_of, request_query, runtime_of
 from llmrec_core.errors import DataError, LlmrecError
 
 PRIOR = 0.25
@@ -117,7 +117,7 @@ def _observed(run: Mapping[str, Any], recommender: Mapping[str, Any], device: De
             history_tokens=float(sizes["history_tokens"]),
             candidates=float(recommender.get("rerank_k") or parts[1]),
             candidate_tokens=float(sizes["candidate_tokens"]),
-            mode=_mode(recommender),
+            mode=mode_of(str(recommender.get("history_attention"))),
             requests=requests,
             precision=precision_of(str(spec.get("precision") or "fp32")),
             runtime=runtime_of(str(spec.get("runtime") or "eager")),
@@ -126,11 +126,6 @@ def _observed(run: Mapping[str, Any], recommender: Mapping[str, Any], device: De
         )
         seconds = value if name == "latency_p50_s" else requests / value
         yield Observation(f"{run.get('name')}, {requests:g} at a time", query, seconds)
-
-
-def _mode(recommender: Mapping[str, Any]) -> str:
-    attention = str(recommender.get("history_attention") or "shared")
-    return attention if attention in ("full", "shared", "per_item") else "shared"
 
 
 def _figures(run: Mapping[str, Any]) -> dict[tuple[str, str], float]:

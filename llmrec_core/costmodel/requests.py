@@ -24,6 +24,15 @@ def runtime_of(name: str) -> Framework:
     return framework(RUNTIMES.get(name, "pytorch"))
 
 
+def mode_of(history_attention: str) -> str:
+    """A run's mode as the cost model calls it.
+
+    A run whose history items do not see each other still reads its history with each request, so it costs what `shared` does;
+    the cost model's `per_item` is the price with all items' keys and values kept.
+    """
+    return "full" if history_attention == "full" else "shared"
+
+
 def request_query(
     model: Architecture,
     device: Device,

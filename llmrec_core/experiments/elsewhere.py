@@ -15,7 +15,7 @@ from llmrec_core.costmodel import counts, model, own, planner, prices, query, wo
 from llmrec_core.costmodel.architecture import Architecture, find
 from llmrec_core.costmodel.devices import Device
 from llmrec_core.costmodel.query import Framework
-from llmrec_core.costmodel.requests import READERS, precision_of, runtime_of
+from llmrec_core.costmodel.requests import READERS, mode_of, precision_of, runtime_of
 from llmrec_core.errors import UnsupportedError
 from llmrec_core.experiments import formats, views
 from llmrec_core.experiments.front import Limits
@@ -87,7 +87,7 @@ def request_of(row: Row) -> Request:
         float(notes["history_tokens"]),
         float(notes["candidate_tokens"]),
         min(chosen.rerank_k or offered, offered),
-        chosen.history_attention,
+        mode_of(chosen.history_attention),
         precision_of(row.spec.precision),
         runtime_of(row.spec.runtime),
     )

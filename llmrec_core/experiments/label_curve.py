@@ -35,15 +35,16 @@ from llmrec_core.settings import Settings
 
 LABELS = (300, 1_000, 3_000, 10_000, 30_000)
 LM = {"family": "cross-encoder", "backbone": "minilm-l6", "head": "attention"}
+GROUPS = {"positives": 4, "negatives": 12}
 METHODS: dict[str, dict[str, Any]] = {
     "popularity": {"recommender": {"family": "popularity"}},
     "item-knn": {"recommender": {"family": "item-knn"}},
     "ease": {"recommender": {"family": "ease"}},
     "fusion": {"recommender": {"family": "fusion", "retriever": "item-knn+ease+tf-idf"}},
     "frozen": {"recommender": {"family": "bi-encoder", "backbone": "minilm-l6"}},
-    "head": {"recommender": {**LM, "adaptation": "head"}, "training": {"learning_rate": 1e-2}},
-    "lora": {"recommender": {**LM, "adaptation": "lora"}, "training": {"learning_rate": 2e-3}},
-    "full": {"recommender": {**LM, "adaptation": "full"}, "training": {"learning_rate": 5e-4}},
+    "head": {"recommender": {**LM, "adaptation": "head"}, "training": {**GROUPS, "learning_rate": 1e-2}},
+    "lora": {"recommender": {**LM, "adaptation": "lora"}, "training": {**GROUPS, "learning_rate": 2e-3}},
+    "full": {"recommender": {**LM, "adaptation": "full"}, "training": {**GROUPS, "learning_rate": 1e-3}},
 }
 TITLES = {
     "popularity": "Popularity",

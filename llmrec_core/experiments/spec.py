@@ -97,7 +97,7 @@ class RecommenderSpec:
     adaptation: str = "none"
     """`none` (zero-shot), `head`, `lora`, `full`."""
     history_attention: str = "shared"
-    """`shared`: history read once; `full`: every pair read alone."""
+    """`shared`: history read once; `per_item`: the same, no item of it seeing another; `full`: every pair read alone."""
     history_items: int = 10
     """Most recent items put into the prompt or sequence."""
     head: str = "linear"
@@ -117,7 +117,7 @@ class RecommenderSpec:
     def __post_init__(self) -> None:
         _choice("recommender", "family", self.family, FAMILIES)
         _choice("recommender", "adaptation", self.adaptation, ("none", "head", "lora", "full"))
-        _choice("recommender", "history_attention", self.history_attention, ("shared", "full"))
+        _choice("recommender", "history_attention", self.history_attention, ("shared", "per_item", "full"))
         _choice("recommender", "head", self.head, ("linear", "attention", "pooler", "yes-no"))
         _choice("recommender", "blend", self.blend, ("none", "validation"))
         _positive("recommender", "history_items", self.history_items)

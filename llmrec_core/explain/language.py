@@ -1,8 +1,9 @@
 """Coalitions of a language model's prompt: masks act on token ids, and what coalitions share is read once.
 
 An encoder's history tokens all see each other, so every coalition's history is read anew: coalitions are sorted by
-length, padding is never computed, the last layer reads one token, and all candidates hang on one reading. A decoder's
-coalitions are branches of a prefix tree (tree.py).
+length, padding is never computed, the last layer reads one token, and all candidates hang on one reading. In mode `per_item`
+items do not see each other: each is read once in each place that it can have, and a coalition reads its candidates alone. A
+decoder's coalitions are branches of a prefix tree (tree.py).
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from llmrec_core.errors import UnsupportedError
 from llmrec_core.explain.coalitions import owners
 from llmrec_core.explain.players import Player
 from llmrec_core.explain.tree import score_tree
-from llmrec_core.models.prompts import DECODER, ENCODER, MAX_ITEM_TOKENS, pad
+from llmrec_core.models.per_item import CLOSING
+from llmrec_core.models.prompts import DECODER, ENCODER, MAX_ITEM_TOKENS
 from llmrec_core.scoring.scorer import BATCH_TOKENS, FULL_BATCH_TOKENS, chunks
 
 if TYPE_CHECKING:
@@ -157,6 +159,8 @@ def score_prompts(
         scores, read = score_tree(model, paths, candidates)
     elif model.history_attention == "full":
         scores, read = _separate(model, paths, candidates)
+    elif model.history_attention == "per_item":
+        scores, read = _by_item(model, paths, candidates)
     else:
         scores, read = _packed(model, paths, candidates)
     if counter is not None:
@@ -174,12 +178,35 @@ def _packed(
     scores = np.empty((len(paths), len(candidates[0])))
     for chunk in chunks(lengths, BATCH_TOKENS):
         history = model.read_history([flat[i] for i in chunk])
-        tokens, mask = (
-            torch.from_numpy(a).to(model.device) for a in pad([segment for i in chunk for segment in candidates[i]])
-        )
+        tokens, mask = model.tensors([segment for i in chunk for segment in candidates[i]])
         shape = (len(chunk), scores.shape[1], -1)
         scores[chunk] = model.score_candidates(history, tokens.view(shape), mask.view(shape)).double().cpu().numpy()
     return scores, int(sum(map(len, flat)) + sum(len(segment) for row in candidates for segment in row))
+
+
+def _by_item(
+    model: ScorerModel, paths: Sequence[Sequence[Segment]], candidates: Sequence[Sequence[Segment]]
+) -> tuple[np.ndarray, int]:
+    """An encoder whose items do not see each other: histories are put together from blocks (item, slot), each read once."""
+    known: dict[tuple[Segment, int], int] = {}
+    rows = []
+    for path in paths:
+        there = [segment for segment in path[1:-1] if segment]
+        placed = [*zip(there, range(len(there) - 1, -1, -1), strict=True), (path[-1], CLOSING)]
+        rows.append([known.setdefault(block, len(known)) for block in placed])
+    blocks = [segment for segment, _ in known]
+    read = model.read_blocks(blocks, [slot for _, slot in known])
+    width = 1 + max(len(block) for block in blocks)
+    places = [[0, *(number * width + 1 + i for number in row for i in range(len(blocks[number])))] for row in rows]
+    longest = max(len(segment) for row in candidates for segment in row)
+    scores = np.empty((len(paths), len(candidates[0])))
+    for chunk in chunks(np.array([len(row) for row in places]) + longest * scores.shape[1], BATCH_TOKENS):
+        index, mask = model.tensors([places[i] for i in chunk])
+        history = read.gathered(index, mask)
+        tokens, own = model.tensors([segment for i in chunk for segment in candidates[i]])
+        shape = (len(chunk), scores.shape[1], -1)
+        scores[chunk] = model.score_candidates(history, tokens.view(shape), own.view(shape)).double().cpu().numpy()
+    return scores, sum(1 + len(block) for block in blocks) + sum(len(segment) for row in candidates for segment in row)
 
 
 def _separate(

@@ -29,12 +29,30 @@ class History:
 
     keys: list[Tensor]  # per layer (G, K, S, D)
     values: list[Tensor]
-    lengths: Tensor  # (G,)
+    ends: Tensor  # (G,) position of a candidate's first token
     mask: Tensor | None  # (G, S), True at real tokens; None when nothing is padded
 
     @property
     def bytes(self) -> int:
         return sum(t.numel() * t.element_size() for t in (*self.keys, *self.values))
+
+    def gathered(self, places: Tensor, mask: Tensor) -> History:
+        """Histories made of these ones' tokens: `places` (G', S') count through all tokens, row by row; True in `mask` is real."""
+
+        def picked(heads: Tensor) -> Tensor:  # (G, K, S, D) → (G', K, S', D)
+            return heads.transpose(0, 1).flatten(1, 2)[:, places].transpose(0, 1)
+
+        ends = self.ends[:1].expand(len(places))
+        return History([picked(k) for k in self.keys], [picked(v) for v in self.values], ends, mask)
+
+
+@dataclass(frozen=True)
+class Alone:
+    """How histories (G, S) are read whose items do not see each other (per_item.py)."""
+
+    positions: Tensor  # (G, S)
+    visible: Tensor  # (G, S, S), True where the second token may be looked at by the first
+    ends: Tensor  # (G,) position of a candidate's first token
 
 
 def compact(tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -78,14 +96,26 @@ class Places:
 
 
 def read_history(
-    stack: Stack, tokens: Tensor, mask: Tensor, *, checkpointing: bool = False, ragged: bool = True
+    stack: Stack,
+    tokens: Tensor,
+    mask: Tensor,
+    *,
+    alone: Alone | None = None,
+    checkpointing: bool = False,
+    ragged: bool = True,
 ) -> History:
-    """Keys and values of histories (G, S), right-padded (see `compact`); with `ragged` False nothing may be padded."""
+    """Keys and values of histories (G, S), right-padded (see `compact`); with `ragged` False nothing may be padded.
+
+    Args:
+        alone: says which tokens may see each other, and where they stand (mode `per_item`).
+    """
     places = Places.of(mask) if ragged else Places(mask.shape[0], mask.shape[1], None)
-    positions = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
+    positions = alone.positions if alone else torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
     x, rotary = stack.embed(places.pick(tokens), places.pick(positions), segment=0)
     padded = None if places.index is None else mask
     visible = padded[:, None, None, :] if padded is not None and not stack.causal else None
+    if alone is not None:
+        visible = alone.visible[:, None]
     keys, values = [], []
     for number, block in enumerate(stack.blocks):
         if number == len(stack.blocks) - 1:  # nobody reads the history's last output, only its keys and values
@@ -94,7 +124,7 @@ def read_history(
             x, k, v = _run(_whole_layer, checkpointing, block, stack, x, rotary, visible, places)
         keys.append(k)
         values.append(v)
-    return History(keys, values, mask.sum(-1), padded)
+    return History(keys, values, alone.ends if alone else mask.sum(-1), padded)
 
 
 def _whole_layer(
@@ -134,7 +164,7 @@ def read_candidates(
     groups, count, width = tokens.shape
     device = tokens.device
     places = Places.of(mask.flatten(1)) if ragged else Places(groups, count * width, None)
-    positions = (history.lengths[:, None, None] + torch.arange(width, device=device)).expand_as(tokens)
+    positions = (history.ends[:, None, None] + torch.arange(width, device=device)).expand_as(tokens)
     x, rotary = stack.embed(places.pick(tokens.flatten(1)), places.pick(positions.flatten(1)), segment=1)
     own = mask[:, :, None, :]  # (G, N, 1, T): which own tokens may be looked at
     if stack.causal:

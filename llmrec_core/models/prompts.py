@@ -68,8 +68,9 @@ class PromptLayout:
         self.history_items = history_items
         self.max_tokens = max_tokens
         self.decoder = decoder
-        self._special = re.compile("|".join(re.escape(t) for t in tokenizer.all_special_tokens) or r"(?!)")
         template = DECODER if decoder else ENCODER
+        structure = [*tokenizer.all_special_tokens, *([] if decoder else [template.item_end])]
+        self._special = re.compile("|".join(re.escape(t) for t in structure) or r"(?!)")
 
         def ids(texts: Sequence[str]) -> list[list[int]]:
             if not texts:
@@ -82,6 +83,8 @@ class PromptLayout:
         histories = ids([template.item_start + self.clean(t) for t in history_texts])
         candidates = ids([template.candidate_start + self.clean(t) for t in candidate_texts])
         self.pieces = [row[:MAX_ITEM_TOKENS] + end_ids["item"] for row in histories]
+        self.item_end = -1 if decoder else end_ids["item"][0]
+        """The token that ends an item of an encoder's history and stands nowhere else; a decoder's ends differ."""
         if decoder:
             self.opening, self.closing = ids([template.opening, template.closing])
             if tokenizer.bos_token_id is not None:
@@ -105,7 +108,7 @@ class PromptLayout:
             )
 
     def clean(self, text: str) -> str:
-        """One line without the tokenizer's special tokens: item text is data, never structure."""
+        """One line without special tokens and an encoder's end of item: item text is data, never structure."""
         return " ".join(self._special.sub(" ", text).split())
 
     def keep(self, history: Sequence[int] | np.ndarray) -> list[int]:

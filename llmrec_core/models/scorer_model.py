@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from llmrec_core.errors import UnsupportedError
+from llmrec_core.models import per_item
 from llmrec_core.models.backbones import Backbone
 from llmrec_core.models.heads import build_head
 from llmrec_core.models.packed import History, read_candidates, read_history, read_whole
@@ -20,12 +21,16 @@ if TYPE_CHECKING:
 
 
 class ScorerModel(nn.Module):
-    """Scores (history, candidate) pairs, history once (`shared`) or each pair alone (`full`)."""
+    """Scores (history, candidate) pairs: history once (`shared`, `per_item`) or each pair alone (`full`)."""
 
     def __init__(
         self, backbone: Backbone, layout: PromptLayout, *, head: str, history_attention: str = "shared"
     ) -> None:
         super().__init__()
+        if history_attention == "per_item" and backbone.decoder:
+            raise UnsupportedError(
+                "mode 'per_item' is for encoders; a decoder's items see the older ones: use history_attention 'shared'"
+            )
         self.backbone = backbone
         self.layout = layout
         self.history_attention = history_attention
@@ -57,7 +62,20 @@ class ScorerModel(nn.Module):
         tokens, mask = self.tensors(histories)
         if self.engine is not None and len(histories) == 1:
             return self.engine.read_history(tokens)
-        return read_history(self.backbone.stack, tokens, mask, checkpointing=self.checkpointing)
+        alone = None
+        if self.history_attention == "per_item":
+            alone = per_item.arrange(tokens, mask, self.layout.item_end, **self._room())
+        return read_history(self.backbone.stack, tokens, mask, alone=alone, checkpointing=self.checkpointing)
+
+    def read_blocks(self, blocks: Sequence[Sequence[int]], slots: Sequence[int]) -> History:
+        """Keys and values of single blocks, each after the opening token and in its slot (mode `per_item`)."""
+        tokens, mask = self.tensors([[*self.layout.opening, *block] for block in blocks])
+        return read_history(
+            self.backbone.stack, tokens, mask, alone=per_item.arrange_blocks(mask, slots, **self._room())
+        )
+
+    def _room(self) -> dict[str, int]:
+        return {"history_items": self.layout.history_items, "max_tokens": self.backbone.stack.max_tokens}
 
     def score_candidates(self, history: History, tokens: Tensor, mask: Tensor) -> Tensor:
         """Scores (G, N) of candidates (G, N, T) after their histories."""

@@ -90,9 +90,9 @@ def calibrate(
     """
     model = scorer.model
     layers = len(model.backbone.stack.blocks)
-    if model.history_attention != "shared" or model.engine is not None:
+    if model.history_attention == "full" or model.engine is not None:
         raise UnsupportedError(
-            "early exit needs mode 'shared' and torch; use history_attention 'shared' and runtime 'eager'"
+            "early exit needs a history that is read once, and torch; use history_attention 'shared' and runtime 'eager'"
         )
     if not 1 <= depth < layers or not 0 < keep <= 1:
         raise UsageError(

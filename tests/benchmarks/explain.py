@@ -15,7 +15,7 @@ other through the same weights (mode `full`'s path, removed items left out). `ex
 sequences of full length in which absent tokens are masked out of attention, `exact_packed_speedup_list` for all ten items
 of a list. SmolLM2: eight items, our prefix tree against the plain path one by one, and against transformers' own model.
 
-    python tests/benchmarks/explain.py --json [--quick]
+    python tests/benchmarks/explain.py --json [--quick] [--mode per_item]
 """
 
 from __future__ import annotations
@@ -242,6 +242,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few cases and repetitions")
     parser.add_argument("--cases", type=int, default=0, help="cases with a full table (default 50, quick 2)")
     parser.add_argument("--model", type=Path, help="model folder of a finished run that reads ten history items")
+    parser.add_argument("--mode", choices=("shared", "per_item"), default="shared", help="when no model is given")
     parser.add_argument("--without-decoder", action="store_true", help="leave SmolLM2 out")
     arguments = parser.parse_args()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -256,7 +257,7 @@ def main() -> None:
     say = (lambda *_: None) if arguments.json else (lambda *words: print(*words, flush=True))
     settings, count = load_settings(), arguments.cases or (2 if arguments.quick else 50)
     dataset, parts = data(settings)
-    recommender, origin = fine_tuned(dataset, parts, settings, arguments.model)
+    recommender, origin = fine_tuned(dataset, parts, settings, arguments.model, arguments.mode)
     torch.set_num_threads(1)
     chosen = cases(parts, recommender, count)
     tables = []
@@ -270,7 +271,7 @@ def main() -> None:
     if not arguments.without_decoder:
         results |= measure_smollm2(settings, dataset, parts, arguments.quick)
     conditions = {
-        "model": origin, "players": N, "cases": len(chosen),
+        "model": origin, "mode": recommender.model.history_attention, "players": N, "cases": len(chosen),
         "data": f"ml-100k {dataset.content_hash[:8]}", "threads": 1, "torch": torch.__version__,
         "machine": platform.processor() or platform.machine(), "cores": os.cpu_count(), "load": os.getloadavg()[0],
         "quick": arguments.quick,

@@ -31,15 +31,16 @@ def data(settings: Settings) -> tuple[Dataset, Split]:
 
 
 def fine_tuned(
-    dataset: Dataset, parts: Split, settings: Settings, given: Path | None = None
+    dataset: Dataset, parts: Split, settings: Settings, given: Path | None = None, mode: str = "shared"
 ) -> tuple[LanguageModelRecommender, str]:
     """The default study's fully fine-tuned MiniLM-L6, and where it came from.
 
     A given folder, else a finished run of that name in the reader's ledger, else one trained here by seed for fewer
-    steps and kept.
+    steps and kept; in mode `per_item` always the last.
     """
     row = next(run for run in load_study(STUDY).runs if run.name == ROW)
-    found = _finished(settings)
+    row = replace(row, recommender=replace(row.recommender, history_attention=mode))
+    found = _finished(settings) if mode == "shared" else None
     if given is not None:
         folder, origin = given, ""
     elif found is not None:
@@ -47,7 +48,7 @@ def fine_tuned(
     else:
         spec = replace(row, training=replace(row.training, steps=STEPS, warmup_steps=8, validate_every=STEPS))
         folder = settings.home / "benchmarks" / f"explain-{spec.hash}"
-        origin = f"{ROW}, trained here for {STEPS} steps"
+        origin = f"{ROW}, mode {mode}, trained here for {STEPS} steps"
         if not (folder / "manifest.json").is_file():
             made = LanguageModelRecommender(spec, dataset, settings)
             with tempfile.TemporaryDirectory() as scratch:
@@ -59,8 +60,8 @@ def fine_tuned(
     if given is not None:
         training = loaded.spec.training
         origin = (
-            f"MiniLM-L6 cross-encoder, head {loaded.spec.recommender.head}, {training.steps} steps at "
-            f"{training.learning_rate:g}, given by --model"
+            f"MiniLM-L6 cross-encoder, mode {loaded.model.history_attention}, head {loaded.spec.recommender.head}, "
+            f"{training.steps} steps at {training.learning_rate:g}, given by --model"
         )
     return loaded, origin
 

@@ -25,7 +25,7 @@ def relative(values: np.ndarray, truth: np.ndarray) -> float:
 
 
 def plain_pass(recommender: Any, history: np.ndarray, item: int) -> Callable[[int], float]:
-    """Score of one coalition in a sequence of its own, history blind to the candidate: nothing shared, nothing packed."""
+    """Score of one coalition in a sequence of its own, seen as the model's mode sees it: nothing shared, nothing packed."""
     import torch
 
     model = recommender.model
@@ -37,7 +37,7 @@ def plain_pass(recommender: Any, history: np.ndarray, item: int) -> Callable[[in
         prompt = layout.assemble([int(i) for bit, i in enumerate(history) if mask >> bit & 1])
         if stack.causal:
             return float(model.score_pairs([prompt], [candidate])[0])
-        return float(_read(model, _hugging_face(stack, prompt, candidate), len(prompt)))
+        return float(_read(model, _hugging_face(model, prompt, candidate), len(prompt)))
 
     return score
 
@@ -52,32 +52,46 @@ def _read(model: Any, states: Any, past: int) -> Any:
     return model.head(states[:, past])[0]
 
 
-def _hugging_face(stack: Any, prompt: list[int], candidate: list[int], absent: np.ndarray | None = None) -> Any:
-    """States of one sequence from the model as transformers runs it, with the mask of mode `shared`."""
+def _hugging_face(model: Any, prompt: list[int], candidate: list[int], absent: np.ndarray | None = None) -> Any:
+    """States of one sequence from the model as transformers runs it, with the mask of the model's mode."""
     import torch
 
+    from llmrec_core.models.per_item import arrange
+
+    stack, layout = model.backbone.stack, model.layout
     tokens = torch.tensor([prompt + candidate])
     past, whole = len(prompt), tokens.shape[1]
     mask = torch.ones(1, 1, whole, whole, dtype=torch.bool)
     mask[..., :past, past:] = False
+    positions = torch.arange(whole)[None]
+    if model.history_attention == "per_item":
+        history, every = tokens[:, :past], torch.ones(1, past, dtype=torch.bool)
+        alone = arrange(
+            history, every, layout.item_end, history_items=layout.history_items, max_tokens=stack.max_tokens
+        )
+        mask[0, 0, :past, :past] = alone.visible[0]
+        positions = torch.cat((alone.positions[0], alone.ends + torch.arange(len(candidate))))[None]
     if absent is not None:
         mask[..., torch.from_numpy(np.flatnonzero(absent))] = False
+        mask[..., range(whole), range(whole)] = True  # a row that sees nothing has no softmax
     types = torch.tensor([[0] * past + [1] * len(candidate)])
-    return stack.base(input_ids=tokens, attention_mask=mask, token_type_ids=types).last_hidden_state
+    return stack.base(
+        input_ids=tokens, attention_mask=mask, position_ids=positions, token_type_ids=types
+    ).last_hidden_state
 
 
 def masked_pass(recommender: Any, history: np.ndarray, item: int) -> Callable[[int], None]:
     """A coalition at full length, absent tokens masked out of attention: what a masker without packing costs."""
     import torch
 
-    layout, stack = recommender.model.layout, recommender.model.backbone.stack
+    model, layout = recommender.model, recommender.model.layout
     owner = np.array([-1] + [bit for bit, i in enumerate(history) for _ in layout.pieces[i]] + [-1])
     prompt = layout.assemble(history.tolist())
 
     @torch.inference_mode()
     def score(mask: int) -> None:
         absent = np.array([bit >= 0 and not mask >> bit & 1 for bit in owner])
-        _hugging_face(stack, prompt, layout.candidates[item], absent)
+        _hugging_face(model, prompt, layout.candidates[item], absent)
 
     return score
 
@@ -103,7 +117,7 @@ def shap_pipeline(recommender: Any, history: np.ndarray, item: int) -> tuple[np.
             self.anchor = torch.nn.Parameter(torch.zeros(1))
 
         def forward(self, input_ids: Any, **_: Any) -> Any:
-            scores = [_read(model, _hugging_face(stack, row.tolist(), candidate), len(row)) for row in input_ids]
+            scores = [_read(model, _hugging_face(model, row.tolist(), candidate), len(row)) for row in input_ids]
             return transformers.modeling_outputs.SequenceClassifierOutput(logits=torch.stack(scores)[:, None])
 
     pipeline = transformers.pipeline(

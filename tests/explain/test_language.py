@@ -26,6 +26,8 @@ def scores_of(recommender, dataset, masks, items, extra=(), **options):
         ("bert", "linear", "shared"),
         ("bert", "attention", "shared"),
         ("bert", "linear", "full"),
+        ("bert", "linear", "per_item"),
+        ("bert", "attention", "per_item"),
         ("llama", "yes-no", "shared"),
         ("llama", "attention", "shared"),
         ("gpt2", "linear", "shared"),
@@ -61,8 +63,19 @@ def test_a_tree_reads_common_beginnings_once(language_model, small_dataset):
     assert scores.tokens_read == len(layout.opening) + 31 * length.pop() + 32 * tail
 
 
-def test_masks_keep_the_length_and_need_a_mask_token(language_model, small_dataset):
-    recommender = language_model("bert")
+def test_items_that_do_not_see_each_other_are_read_once_for_all_coalitions(language_model, small_dataset):
+    recommender = language_model("bert", attention="per_item")
+    kept = read_items(recommender, HISTORY)
+    scores = PromptScores(recommender, kept, history_players(small_dataset, kept))
+    scores(present(np.arange(32), 5), [15])
+    layout = recommender.model.layout
+    blocks = sum((slots + 1) * (1 + len(layout.pieces[i])) for slots, i in enumerate(reversed(kept)))
+    assert scores.tokens_read == blocks + 2 + 32 * len(layout.candidates[15])
+
+
+@pytest.mark.parametrize("attention", ["shared", "per_item"])
+def test_masks_keep_the_length_and_need_a_mask_token(language_model, small_dataset, attention):
+    recommender = language_model("bert", attention=attention)
     everybody = scores_of(recommender, small_dataset, [31], [15], baseline="mask")
     assert everybody == pytest.approx(scores_of(recommender, small_dataset, [31], [15]))
     masked = scores_of(recommender, small_dataset, [0], [15], baseline="mask")
@@ -71,9 +84,9 @@ def test_masks_keep_the_length_and_need_a_mask_token(language_model, small_datas
         scores_of(language_model("llama", head="yes-no"), small_dataset, [0], [15], baseline="mask")
 
 
-@pytest.mark.parametrize("kind", ["bert", "llama"])
-def test_average_users_stand_in(language_model, small_dataset, kind):
-    recommender = language_model(kind)
+@pytest.mark.parametrize(("kind", "attention"), [("bert", "shared"), ("bert", "per_item"), ("llama", "shared")])
+def test_average_users_stand_in(language_model, small_dataset, kind, attention):
+    recommender = language_model(kind, attention=attention)
     others = backgrounds(small_dataset, 5, count=3, avoid=15)
     assert others.shape == (3, 5) and 15 not in others
     found = scores_of(recommender, small_dataset, [0, 31], [15], stand_ins=others, baseline="average")

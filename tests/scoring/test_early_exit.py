@@ -69,5 +69,5 @@ def test_a_wrong_dial_is_a_sentence(calibrated, depth, keep, users):
 
 def test_models_without_an_early_reading_are_refused():
     scorer = Scorer(scorer_model("bert", history_attention="full"))
-    with pytest.raises(UnsupportedError, match="mode 'shared'"):
+    with pytest.raises(UnsupportedError, match="read once"):
         calibrate(scorer, [[1]] * 8, np.tile(np.arange(20), (8, 1)), depth=1)
