@@ -14,6 +14,11 @@ from pages.shared import records
 
 FUSED = ("item-knn", "ease", "tf-idf", "bm25", "als", "bpr", "popularity")
 BACKBONES = ("minilm-l6", "smollm2-135m")
+HISTORY_ATTENTION = {
+    "shared": "once for all candidates",
+    "per_item": "once, each item alone",
+    "full": "anew with every candidate",
+}
 
 
 def recommender() -> tuple[dict[str, Any], str]:
@@ -46,6 +51,14 @@ def recommender() -> tuple[dict[str, Any], str]:
         one["head"] = "yes-no"
     if family == "cross-encoder":
         one["head"] = st.selectbox("Head", ("linear", "attention"), key="train_head", bind="query-params")
+        one["history_attention"] = st.selectbox(
+            "How the history is read",
+            list(HISTORY_ATTENTION),
+            format_func=HISTORY_ATTENTION.__getitem__,
+            key="train_attention",
+            bind="query-params",
+            help="Each is another model, trained its own way. Items read alone make exact explanations cheap; pairs read alone cost most.",
+        )
     if family == "fusion":
         members = st.multiselect(
             "Recommenders to fuse",
