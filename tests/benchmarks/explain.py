@@ -1,7 +1,7 @@
 """How cheap, how right and how faithful are our explanations, beside shap and captum on the same cases?
 
-The model is the default study's fully fine-tuned MiniLM-L6 (explain_model.py), the players its ten history items. The truth
-of a case is its table of all 1,024 coalitions; every estimator is judged by the summed absolute error of its ten values
+The models are the default study's fully fine-tuned MiniLM-L6 (explain_model.py) and the same one trained in mode `per_item`, the
+players their ten history items; each is measured alike, its peers with it. The truth of a case is its table of all 1,024 coalitions; every estimator is judged by the summed absolute error of its ten values
 over the sum of their absolute true values. CPU seconds are those of this process with one thread, so a busy second core
 disturbs little.
 
@@ -15,7 +15,7 @@ other through the same weights (mode `full`'s path, removed items left out). `ex
 sequences of full length in which absent tokens are masked out of attention, `exact_packed_speedup_list` for all ten items
 of a list. SmolLM2: eight items, our prefix tree against the plain path one by one, and against transformers' own model.
 
-    python tests/benchmarks/explain.py --json [--quick] [--mode per_item]
+    python tests/benchmarks/explain.py --json [--quick] [--model FOLDER]
 """
 
 from __future__ import annotations
@@ -225,15 +225,32 @@ def measure_smollm2(settings: Any, dataset: Any, parts: Any, quick: bool) -> dic
     seconds *= tokens.sum() / tokens[list(masks)].sum()
     peer *= tokens.sum() / tokens[list(few)].sum()
     result = {
-        "smollm2_tree_speedup": seconds / tree,
-        "smollm2_tree_vs_transformers": peer / tree,
-        "smollm2_max_abs_diff": float(np.abs(separate - table[list(masks)]).max()),
-        "smollm2_tree_cpu_s": tree,
-        "smollm2_tokens_saved": float(tokens.sum() / game._evaluate.tokens_read),
+        "tree_speedup": seconds / tree,
+        "tree_vs_transformers": peer / tree,
+        "max_abs_diff": float(np.abs(separate - table[list(masks)]).max()),
+        "tree_cpu_s": tree,
+        "tokens_saved": float(tokens.sum() / game._evaluate.tokens_read),
     }
     if not quick:
-        result["smollm2_value_diff"] = float(np.abs(shapley_from_table(separate) - shapley_from_table(table)).max())
+        result["value_diff"] = float(np.abs(shapley_from_table(separate) - shapley_from_table(table)).max())
     return result
+
+
+def measure_model(recommender: Any, dataset: Any, parts: Any, count: int, quick: bool, say: Any) -> dict[str, Any]:
+    """Everything of one encoder: all coalitions of every case first, then speed and statistics against them."""
+    from explain_model import cases
+
+    from llmrec_core.explain.engine import explain
+
+    chosen, tables = cases(parts, recommender, count), []
+    for number, (history, item, _) in enumerate(chosen):
+        found = explain(game_of(recommender, dataset, history), item, error=0)
+        tables.append(found.full_table)
+        say(f"case {number + 1} of {len(chosen)}: {found.cpu_seconds:.1f} CPU s")
+    results = measure_speed(recommender, dataset, chosen, tables, 1 if quick else 3)
+    say("speed:", results)
+    results |= measure_statistics(recommender, dataset, chosen, tables, 4 if quick else 2)
+    return {"cases": len(chosen), **results}
 
 
 def main() -> None:
@@ -241,15 +258,15 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print nothing but the last line")
     parser.add_argument("--quick", action="store_true", help="few cases and repetitions")
     parser.add_argument("--cases", type=int, default=0, help="cases with a full table (default 50, quick 2)")
-    parser.add_argument("--model", type=Path, help="model folder of a finished run that reads ten history items")
-    parser.add_argument("--mode", choices=("shared", "per_item"), default="shared", help="when no model is given")
+    parser.add_argument(
+        "--model", type=Path, help="model folder of a finished run that reads ten history items, in place of both modes"
+    )
     parser.add_argument("--without-decoder", action="store_true", help="leave SmolLM2 out")
     arguments = parser.parse_args()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import torch
-    from explain_model import cases, data, fine_tuned
+    from explain_model import data, fine_tuned
 
-    from llmrec_core.explain.engine import explain
     from llmrec_core.profiling.allocator import keep_freed_memory
     from llmrec_core.settings import load_settings
 
@@ -257,27 +274,23 @@ def main() -> None:
     say = (lambda *_: None) if arguments.json else (lambda *words: print(*words, flush=True))
     settings, count = load_settings(), arguments.cases or (2 if arguments.quick else 50)
     dataset, parts = data(settings)
-    recommender, origin = fine_tuned(dataset, parts, settings, arguments.model, arguments.mode)
+    modes = ("shared",) if arguments.model else ("shared", "per_item")
+    models = [fine_tuned(dataset, parts, settings, arguments.model, mode) for mode in modes]
     torch.set_num_threads(1)
-    chosen = cases(parts, recommender, count)
-    tables = []
-    for number, (history, item, _) in enumerate(chosen):
-        found = explain(game_of(recommender, dataset, history), item, error=0)
-        tables.append(found.full_table)
-        say(f"case {number + 1} of {len(chosen)}: {found.cpu_seconds:.1f} CPU s")
-    results = measure_speed(recommender, dataset, chosen, tables, 1 if arguments.quick else 3)
-    say("speed:", results)
-    results |= measure_statistics(recommender, dataset, chosen, tables, 4 if arguments.quick else 2)
+    results: dict[str, Any] = {}
+    for recommender, _ in models:
+        mode = recommender.model.history_attention
+        results[mode] = measure_model(recommender, dataset, parts, count, arguments.quick, say)
     if not arguments.without_decoder:
-        results |= measure_smollm2(settings, dataset, parts, arguments.quick)
+        results["smollm2"] = measure_smollm2(settings, dataset, parts, arguments.quick)
     conditions = {
-        "model": origin, "mode": recommender.model.history_attention, "players": N, "cases": len(chosen),
-        "data": f"ml-100k {dataset.content_hash[:8]}", "threads": 1, "torch": torch.__version__,
-        "machine": platform.processor() or platform.machine(), "cores": os.cpu_count(), "load": os.getloadavg()[0],
-        "quick": arguments.quick,
+        "models": [origin for _, origin in models], "players": N, "data": f"ml-100k {dataset.content_hash[:8]}",
+        "threads": 1, "torch": torch.__version__, "machine": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(), "load": os.getloadavg()[0], "quick": arguments.quick,
     }  # fmt: skip
-    for name, value in results.items():
-        say(f"{name:32s} {value}")
+    for part, values in results.items():
+        for name, value in values.items():
+            say(f"{part:10s} {name:32s} {value}")
     print(json.dumps({"bench": "explain", "conditions": conditions, "results": results}))
 
 
