@@ -34,7 +34,7 @@ from llmrec_core.recommenders.registry import build
 from llmrec_core.settings import Settings
 
 LABELS = (300, 1_000, 3_000, 10_000, 30_000)
-LM = {"family": "cross-encoder", "backbone": "minilm-l6", "head": "attention"}
+LM = {"family": "cross-encoder", "backbone": "minilm-l6", "head": "attention", "history_attention": "per_item"}
 GROUPS = {"positives": 4, "negatives": 12}
 METHODS: dict[str, dict[str, Any]] = {
     "popularity": {"recommender": {"family": "popularity"}},

@@ -36,11 +36,11 @@ def fine_tuned(
     """The default study's fully fine-tuned MiniLM-L6, and where it came from.
 
     A given folder, else a finished run of that name in the reader's ledger, else one trained here by seed for fewer
-    steps and kept; in mode `per_item` always the last.
+    steps and kept, as always in the mode that is not the study's.
     """
     row = next(run for run in load_study(STUDY).runs if run.name == ROW)
+    found = _finished(settings) if row.recommender.history_attention == mode else None
     row = replace(row, recommender=replace(row.recommender, history_attention=mode))
-    found = _finished(settings) if mode == "shared" else None
     if given is not None:
         folder, origin = given, ""
     elif found is not None:
