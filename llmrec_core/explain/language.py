@@ -66,7 +66,10 @@ class PromptScores:
             if p.kind == "user"
         }
         self._fields = {number: p.field for number, p in enumerate(self.players) if p.kind == "field"}
-        self.lengths = None if baseline != "remove" else [self._length(number) for number in range(len(self.players))]
+        by_tokens = (
+            baseline == "remove" and self.model.history_attention != "per_item"
+        )  # there a place is one, however long
+        self.lengths = [self._length(number) for number in range(len(self.players))] if by_tokens else None
         self._candidates: dict[int, list[tuple[str, Segment]]] = {}
 
     def __call__(self, there: np.ndarray, items: Sequence[int]) -> np.ndarray:

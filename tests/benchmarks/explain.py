@@ -134,16 +134,20 @@ def measure_speed(recommender: Any, dataset: Any, chosen: list[Any], tables: lis
 
 
 def measure_statistics(
-    recommender: Any, dataset: Any, chosen: list[Any], tables: list[np.ndarray], seeds: int
+    recommender: Any, dataset: Any, chosen: list[Any], tables: list[np.ndarray], seeds: int, priced: int
 ) -> dict[str, Any]:
-    """Top reason, coverage, faithfulness and the randomisation check over all cases."""
+    """Top reason, coverage, faithfulness and the randomisation check over all cases.
+
+    Args:
+        priced: scorings that cost what 128 plain passes cost.
+    """
     from llmrec_core.explain.engine import explain
     from llmrec_core.explain.estimate import coalition_order, estimate, least_squares
     from llmrec_core.explain.globalview import randomised
     from llmrec_core.explain.honesty import order_gains, spearman
     from llmrec_core.explain.shapley import shapley_from_table
 
-    top, plain_top, near, values_in, cases_in, gaps, plain_errors = [], [], [], [], [], [], []
+    top, top_priced, plain_top, near, values_in, cases_in, gaps, plain_errors = [], [], [], [], [], [], [], []
     for number, table in enumerate(tables):
         truth, lengths = shapley_from_table(table), game_of(recommender, dataset, chosen[number][0]).lengths
         for seed in range(seeds):
@@ -155,6 +159,8 @@ def measure_statistics(
             values_in.append((np.abs(found.values - truth) <= found.errors).mean())
             cases_in.append(relative(found.values, truth) <= found.relative_error)
             gaps.append(abs(table[0] + found.values.sum() - table[-1]))
+            more = np.array(list(islice(coalition_order(N, 1000 * seed + number), priced)))
+            top_priced.append(estimate(more, table[more], N, lengths).values.argmax() == truth.argmax())
             plain = least_squares(order, table[order], N)
             plain_top.append(plain.argmax() == truth.argmax())
             plain_errors.append(relative(plain, truth))
@@ -177,6 +183,8 @@ def measure_statistics(
             correlations += [] if found is None else [abs(found)]
     return {
         "top1_at_128": float(np.mean(top)),
+        "top1_at_price_of_128_plain": float(np.mean(top_priced)),
+        "scorings_at_price_of_128_plain": priced,
         "top1_within_5pct_at_128": float(np.mean(near)),
         "top1_at_128_least_squares": float(np.mean(plain_top)),
         "error_at_128_least_squares": float(np.mean(plain_errors)),
@@ -249,7 +257,8 @@ def measure_model(recommender: Any, dataset: Any, parts: Any, count: int, quick:
         say(f"case {number + 1} of {len(chosen)}: {found.cpu_seconds:.1f} CPU s")
     results = measure_speed(recommender, dataset, chosen, tables, 1 if quick else 3)
     say("speed:", results)
-    results |= measure_statistics(recommender, dataset, chosen, tables, 4 if quick else 2)
+    priced = min(int(128 * results["plain_pass_cpu_s"] / results["exact_cpu_s"] * (1 << N)), 1 << N) // 2 * 2
+    results |= measure_statistics(recommender, dataset, chosen, tables, 4 if quick else 2, priced)
     return {"cases": len(chosen), **results}
 
 
