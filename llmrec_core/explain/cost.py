@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from llmrec_core.costmodel.architecture import find
+from llmrec_core.costmodel.requests import mode_of
 from llmrec_core.errors import UnsupportedError
 from llmrec_core.explain.shapley import present, shapley_from_table
 from llmrec_core.profiling import counts
@@ -87,7 +88,7 @@ def run_cost(row: Any, cost: float | None) -> RunCost:
         raise UnsupportedError(f"the shape of backbone {chosen.backbone!r} is not in the catalogue of architectures")
     offered = next((int(f.protocol.split("/")[1]) for f in row.figures if f.protocol.startswith("request/")), 100)
     return RunCost(
-        row.name, chosen.backbone, int(notes.get("layers") or chosen.depth), row.spec.precision, chosen.history_attention,
+        row.name, chosen.backbone, int(notes.get("layers") or chosen.depth), row.spec.precision, mode_of(chosen.history_attention),
         min(offered, chosen.rerank_k or offered), chosen.history_items, float(notes["history_tokens"]),
         float(notes["candidate_tokens"]), cost,
     )  # fmt: skip

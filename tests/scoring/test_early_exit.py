@@ -14,9 +14,13 @@ from tests.engine import ITEMS, scorer_model
 K = 3
 
 
-@pytest.fixture(scope="module", params=[("bert", "attention"), ("llama", "yes-no")])
+@pytest.fixture(
+    scope="module",
+    params=[("bert", "attention", "shared"), ("bert", "linear", "per_item"), ("llama", "yes-no", "shared")],
+)
 def calibrated(request):
-    scorer = Scorer(scorer_model(request.param[0], head=request.param[1]))
+    kind, head, attention = request.param
+    scorer = Scorer(scorer_model(kind, head=head, history_attention=attention))
     rng = np.random.default_rng(0)
     histories = [rng.choice(ITEMS, 4, replace=False).tolist() for _ in range(24)]
     candidates = np.stack([rng.permutation(ITEMS)[:30] for _ in histories])
