@@ -15,13 +15,14 @@ from llmrec_core.experiments.views import Row
 from llmrec_core.experiments.words import family_title
 
 METHODS = {"none": "not trained", "head": "head only", "lora": "LoRA", "full": "all weights"}
+ATTENTION = {"shared": "", "per_item": "items read alone", "full": "pairs read alone"}
 TRAINED_FAMILIES = ("cross-encoder", "decoder", "text-sasrec", "sasrec")
 CLASSICAL = ("popularity", "item-knn", "ease", "tf-idf", "bm25", "als", "bpr", "fusion", "sasrec")
 SEQUENTIAL = ("sasrec", "text-sasrec")
 SUITED: dict[tuple[str, str], dict[str, Any]] = {
-    ("cross-encoder", "full"): {"learning_rate": 2e-4},
-    ("cross-encoder", "lora"): {"learning_rate": 2e-3},
-    ("cross-encoder", "head"): {"learning_rate": 1e-2},
+    ("cross-encoder", "full"): {"learning_rate": 5e-4, "positives": 4, "negatives": 12},
+    ("cross-encoder", "lora"): {"learning_rate": 2e-3, "positives": 4, "negatives": 12},
+    ("cross-encoder", "head"): {"learning_rate": 1e-2, "positives": 4, "negatives": 12},
     ("decoder", "lora"): {"learning_rate": 1e-3, "batch_histories": 4, "negatives": 7},
     ("decoder", "full"): {"learning_rate": 5e-5, "batch_histories": 4, "negatives": 7},
     ("sasrec", "full"): {"learning_rate": 2e-3, "batch_histories": 128, "dropout": 0.2},
@@ -36,6 +37,8 @@ def run_name(spec: RunSpec) -> str:
     parts = [family_title(one.family) + (f" {one.backbone}" if one.backbone else "")]
     if one.depth:
         parts.append(f"{one.depth} layers")
+    if ATTENTION[one.history_attention]:
+        parts.append(ATTENTION[one.history_attention])
     if one.backbone and one.family not in SEQUENTIAL:
         parts.append(METHODS[one.adaptation])
     if one.family == "fusion":

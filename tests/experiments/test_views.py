@@ -218,6 +218,8 @@ def test_a_grid_names_its_rows_and_shares_trained_weights():
         "Cross-encoder minilm-l6, 2 layers, all weights, int8",
     ]
     assert [run.weights_from for run in runs] == ["", runs[0].name, "", runs[2].name]
+    alone = {"recommender": {**base["recommender"], "history_attention": "per_item"}}
+    assert grid.grid(alone, depths=(2,))[0].name == "Cross-encoder minilm-l6, 2 layers, items read alone, not trained"
     only = grid.grid(base, methods=("lora",), precisions=("int8",))
     assert [run.precision for run in only] == ["fp32", "int8"], "int8 of a trained row needs that row"
 
