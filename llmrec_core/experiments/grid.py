@@ -15,7 +15,7 @@ from llmrec_core.experiments.views import Row
 from llmrec_core.experiments.words import family_title
 
 METHODS = {"none": "not trained", "head": "head only", "lora": "LoRA", "full": "all weights"}
-ATTENTION = {"shared": "", "per_item": "items read alone", "full": "pairs read alone"}
+ATTENTION = {"shared": "history read once", "per_item": "items read alone", "full": "pairs read alone"}
 TRAINED_FAMILIES = ("cross-encoder", "decoder", "text-sasrec", "sasrec")
 CLASSICAL = ("popularity", "item-knn", "ease", "tf-idf", "bm25", "als", "bpr", "fusion", "sasrec")
 SEQUENTIAL = ("sasrec", "text-sasrec")
@@ -37,7 +37,7 @@ def run_name(spec: RunSpec) -> str:
     parts = [family_title(one.family) + (f" {one.backbone}" if one.backbone else "")]
     if one.depth:
         parts.append(f"{one.depth} layers")
-    if ATTENTION[one.history_attention]:
+    if one.history_attention != "shared":
         parts.append(ATTENTION[one.history_attention])
     if one.backbone and one.family not in SEQUENTIAL:
         parts.append(METHODS[one.adaptation])

@@ -8,7 +8,7 @@ decoder's coalitions are branches of a prefix tree (tree.py).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from llmrec_core.scoring.scorer import BATCH_TOKENS, FULL_BATCH_TOKENS, chunks
 
 if TYPE_CHECKING:
     from llmrec_core.data.dataset import Dataset
+    from llmrec_core.models.packed import History
     from llmrec_core.models.scorer_model import ScorerModel
 
 Segment = tuple[int, ...]
@@ -176,15 +177,8 @@ def _packed(
 ) -> tuple[np.ndarray, int]:
     """An encoder that reads each history once for all of its candidates."""
     flat = [[token for segment in path for token in segment] for path in paths]
-    width = max(len(segment) for row in candidates for segment in row)
-    lengths = np.array([len(row) for row in flat]) + width * len(candidates[0])
-    scores = np.empty((len(paths), len(candidates[0])))
-    for chunk in chunks(lengths, BATCH_TOKENS):
-        history = model.read_history([flat[i] for i in chunk])
-        tokens, mask = model.tensors([segment for i in chunk for segment in candidates[i]])
-        shape = (len(chunk), scores.shape[1], -1)
-        scores[chunk] = model.score_candidates(history, tokens.view(shape), mask.view(shape)).double().cpu().numpy()
-    return scores, int(sum(map(len, flat)) + sum(len(segment) for row in candidates for segment in row))
+    scores = _on_histories(model, flat, model.read_history, candidates)
+    return scores, sum(map(len, flat)) + _tokens(candidates)
 
 
 def _by_item(
@@ -201,15 +195,29 @@ def _by_item(
     read = model.read_blocks(blocks, [slot for _, slot in known])
     width = 1 + max(len(block) for block in blocks)
     places = [[0, *(number * width + 1 + i for number in row for i in range(len(blocks[number])))] for row in rows]
+    scores = _on_histories(model, places, lambda some: read.gathered(*model.tensors(some)), candidates)
+    return scores, sum(1 + len(block) for block in blocks) + _tokens(candidates)
+
+
+def _on_histories(
+    model: ScorerModel,
+    rows: Sequence[Sequence[int]],
+    read: Callable[[Sequence[Sequence[int]]], History],
+    candidates: Sequence[Sequence[Segment]],
+) -> np.ndarray:
+    """Scores of candidates on their histories, those of like length together; `read` makes histories of some rows."""
     longest = max(len(segment) for row in candidates for segment in row)
-    scores = np.empty((len(paths), len(candidates[0])))
-    for chunk in chunks(np.array([len(row) for row in places]) + longest * scores.shape[1], BATCH_TOKENS):
-        index, mask = model.tensors([places[i] for i in chunk])
-        history = read.gathered(index, mask)
-        tokens, own = model.tensors([segment for i in chunk for segment in candidates[i]])
+    scores = np.empty((len(rows), len(candidates[0])))
+    for chunk in chunks(np.array([len(row) for row in rows]) + longest * scores.shape[1], BATCH_TOKENS):
+        tokens, mask = model.tensors([segment for i in chunk for segment in candidates[i]])
         shape = (len(chunk), scores.shape[1], -1)
-        scores[chunk] = model.score_candidates(history, tokens.view(shape), own.view(shape)).double().cpu().numpy()
-    return scores, sum(1 + len(block) for block in blocks) + sum(len(segment) for row in candidates for segment in row)
+        found = model.score_candidates(read([rows[i] for i in chunk]), tokens.view(shape), mask.view(shape))
+        scores[chunk] = found.double().cpu().numpy()
+    return scores
+
+
+def _tokens(candidates: Sequence[Sequence[Segment]]) -> int:
+    return sum(len(segment) for row in candidates for segment in row)
 
 
 def _separate(

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from llmrec_core.models.packed import Alone
-from llmrec_core.models.prompts import MAX_ITEM_TOKENS
+from llmrec_core.models.prompts import MAX_ITEM_TOKENS, PromptLayout
 
 CANDIDATE = 1
 """Position of a candidate's first token."""
@@ -27,39 +27,37 @@ STRIDE = 16
 """Positions from one slot to the next, where the context allows it; a longer title reaches into the older item's stretch."""
 CLOSING = -1
 """Slot of the token that closes a history."""
+OPENING = -1
+"""Block of the token that opens it."""
 
 
-def arrange(tokens: Tensor, mask: Tensor, end: int, *, history_items: int, max_tokens: int) -> Alone:
-    """How whole histories (G, S) are read: opening token, items that each end with the token `end`, closing token.
-
-    Args:
-        history_items: items that the prompt has room for.
-        max_tokens: positions that the backbone knows.
-    """
-    ends = (tokens == end) & mask
+def arrange(layout: PromptLayout, tokens: Tensor, mask: Tensor) -> Alone:
+    """How whole histories (G, S) are read: opening token, items that each end with the layout's end of item, closing token."""
+    ends = (tokens == layout.item_end) & mask
     block = ends.cumsum(-1) - ends.long()  # 0 for the oldest item
     places = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
     first = torch.ones_like(ends)
     first[:, 2:] = ends[:, 1:-1]
     within = places - torch.where(first, places, 0).cummax(-1).values
-    block = block.index_fill(-1, torch.zeros(1, dtype=torch.long, device=tokens.device), -1)
     slots = ends.sum(-1, keepdim=True) - 1 - block
-    return _alone(block, slots, within, mask, history_items, max_tokens)
+    block[:, 0] = OPENING
+    return _alone(layout, block, slots, within, mask)
 
 
-def arrange_blocks(mask: Tensor, slots: Sequence[int], *, history_items: int, max_tokens: int) -> Alone:
+def arrange_blocks(layout: PromptLayout, mask: Tensor, slots: Sequence[int]) -> Alone:
     """How single blocks are read, each in its slot: rows (blocks, S) of the opening token and one block's tokens."""
     block = torch.zeros_like(mask, dtype=torch.long)
-    block[:, 0] = -1
+    block[:, 0] = OPENING
     within = torch.arange(mask.shape[1], device=mask.device).expand_as(block) - 1
     placed = torch.tensor(slots, device=mask.device)[:, None].expand_as(block)
-    return _alone(block, placed, within, mask, history_items, max_tokens)
+    return _alone(layout, block, placed, within, mask)
 
 
-def _alone(block: Tensor, slots: Tensor, within: Tensor, mask: Tensor, history_items: int, max_tokens: int) -> Alone:
-    """Block -1 is the opening token: it stands at 0, everybody sees it and it sees itself alone."""
-    room = max_tokens - NEWEST - MAX_ITEM_TOKENS - 1
-    stride = min(STRIDE, max(room // max(history_items - 1, 1), 0))
-    positions = (NEWEST + stride * slots + within).clamp(0, max_tokens - 1).masked_fill(block < 0, 0)
-    visible = (block[:, :, None] == block[:, None, :]) | (block < 0)[:, None, :]
+def _alone(layout: PromptLayout, block: Tensor, slots: Tensor, within: Tensor, mask: Tensor) -> Alone:
+    """The opening token stands at 0; everybody sees it and it sees itself alone."""
+    room = layout.max_tokens - NEWEST - MAX_ITEM_TOKENS - 1
+    stride = min(STRIDE, max(room // max(layout.history_items - 1, 1), 0))
+    opening = block == OPENING
+    positions = (NEWEST + stride * slots + within).clamp(0, layout.max_tokens - 1).masked_fill(opening, 0)
+    visible = (block[:, :, None] == block[:, None, :]) | opening[:, None, :]
     return Alone(positions, visible & mask[:, None, :], torch.full_like(block[:, 0], CANDIDATE))

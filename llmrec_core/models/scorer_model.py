@@ -64,18 +64,13 @@ class ScorerModel(nn.Module):
             return self.engine.read_history(tokens)
         alone = None
         if self.history_attention == "per_item":
-            alone = per_item.arrange(tokens, mask, self.layout.item_end, **self._room())
+            alone = per_item.arrange(self.layout, tokens, mask)
         return read_history(self.backbone.stack, tokens, mask, alone=alone, checkpointing=self.checkpointing)
 
     def read_blocks(self, blocks: Sequence[Sequence[int]], slots: Sequence[int]) -> History:
         """Keys and values of single blocks, each after the opening token and in its slot (mode `per_item`)."""
         tokens, mask = self.tensors([[*self.layout.opening, *block] for block in blocks])
-        return read_history(
-            self.backbone.stack, tokens, mask, alone=per_item.arrange_blocks(mask, slots, **self._room())
-        )
-
-    def _room(self) -> dict[str, int]:
-        return {"history_items": self.layout.history_items, "max_tokens": self.backbone.stack.max_tokens}
+        return read_history(self.backbone.stack, tokens, mask, alone=per_item.arrange_blocks(self.layout, mask, slots))
 
     def score_candidates(self, history: History, tokens: Tensor, mask: Tensor) -> Tensor:
         """Scores (G, N) of candidates (G, N, T) after their histories."""

@@ -7,18 +7,13 @@ from typing import Any
 
 import streamlit as st
 
-from llmrec_core.experiments.grid import CLASSICAL, METHODS, SEQUENTIAL, TRAINED_FAMILIES
+from llmrec_core.experiments.grid import ATTENTION, CLASSICAL, METHODS, SEQUENTIAL, TRAINED_FAMILIES
 from llmrec_core.experiments.spec import RunSpec
 from llmrec_core.experiments.words import FAMILIES, family_title
 from pages.shared import records
 
 FUSED = ("item-knn", "ease", "tf-idf", "bm25", "als", "bpr", "popularity")
 BACKBONES = ("minilm-l6", "smollm2-135m")
-HISTORY_ATTENTION = {
-    "shared": "once for all candidates",
-    "per_item": "once, each item alone",
-    "full": "anew with every candidate",
-}
 
 
 def recommender() -> tuple[dict[str, Any], str]:
@@ -52,12 +47,12 @@ def recommender() -> tuple[dict[str, Any], str]:
     if family == "cross-encoder":
         one["head"] = st.selectbox("Head", ("linear", "attention"), key="train_head", bind="query-params")
         one["history_attention"] = st.selectbox(
-            "How the history is read",
-            list(HISTORY_ATTENTION),
-            format_func=HISTORY_ATTENTION.__getitem__,
+            "Attention to the history",
+            list(ATTENTION),
+            format_func=ATTENTION.__getitem__,
             key="train_attention",
             bind="query-params",
-            help="Each is another model, trained its own way. Items read alone make exact explanations cheap; pairs read alone cost most.",
+            help="Each is another model, trained its own way. Items read alone, once too, make exact reasons cheap; pairs read alone cost most.",
         )
     if family == "fusion":
         members = st.multiselect(

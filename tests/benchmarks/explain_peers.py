@@ -58,24 +58,20 @@ def _hugging_face(model: Any, prompt: list[int], candidate: list[int], absent: n
 
     from llmrec_core.models.per_item import arrange
 
-    stack, layout = model.backbone.stack, model.layout
     tokens = torch.tensor([prompt + candidate])
     past, whole = len(prompt), tokens.shape[1]
     mask = torch.ones(1, 1, whole, whole, dtype=torch.bool)
     mask[..., :past, past:] = False
     positions = torch.arange(whole)[None]
     if model.history_attention == "per_item":
-        history, every = tokens[:, :past], torch.ones(1, past, dtype=torch.bool)
-        alone = arrange(
-            history, every, layout.item_end, history_items=layout.history_items, max_tokens=stack.max_tokens
-        )
+        alone = arrange(model.layout, tokens[:, :past], torch.ones(1, past, dtype=torch.bool))
         mask[0, 0, :past, :past] = alone.visible[0]
         positions = torch.cat((alone.positions[0], alone.ends + torch.arange(len(candidate))))[None]
     if absent is not None:
         mask[..., torch.from_numpy(np.flatnonzero(absent))] = False
         mask[..., range(whole), range(whole)] = True  # a row that sees nothing has no softmax
     types = torch.tensor([[0] * past + [1] * len(candidate)])
-    return stack.base(
+    return model.backbone.stack.base(
         input_ids=tokens, attention_mask=mask, position_ids=positions, token_type_ids=types
     ).last_hidden_state
 
