@@ -20,6 +20,7 @@ import numpy as np
 from scipy import sparse
 
 from llmrec_core.errors import CheckpointError
+from llmrec_core.recommenders.cooccurrence import co_occurrences
 from llmrec_core.recommenders.storage import load_arrays, save_arrays
 from llmrec_core.types import Description
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from llmrec_core.data.splits import Split
     from llmrec_core.experiments.context import RunContext
 
-_USERS_AT_ONCE = 20_000
 ORDERED, UNORDERED = (
     (10, 0.8, 0.4),
     (0, 1.0, 0.5),
@@ -73,10 +73,14 @@ class ItemKnn:
         items = split.dataset.n_items
         self.counts = split.item_counts
         self._settle(UNORDERED if split.dataset.order == "none" else ORDERED)
-        pairs = sparse.csr_array((items, items), dtype=np.float32)
-        for start in range(0, len(split.train), _USERS_AT_ONCE):
-            pairs = pairs + self._pairs(split.train[start : start + _USERS_AT_ONCE], items)
-            context.progress("fit", min(start + _USERS_AT_ONCE, len(split.train)), len(split.train))
+        pairs = co_occurrences(
+            split.train,
+            items,
+            window=self.window,
+            backward=self.backward,
+            fade=self.fade,
+            progress=lambda done, total: context.progress("fit", done, total),
+        )
         counts = np.maximum(self.counts, 1).astype(np.float32)
         pairs = sparse.diags_array(counts**-0.5) @ pairs @ sparse.diags_array(counts**-self.power)
         self.similarity = _nearest(sparse.csr_array(pairs, dtype=np.float32), self.neighbours)
@@ -86,27 +90,6 @@ class ItemKnn:
             mine if asked is None else asked for asked, mine in zip(self._asked, usual, strict=True)
         )
         self.window, self.decay, self.power = int(window), float(decay), float(power)
-
-    def _pairs(self, sequences: Sequence[np.ndarray], items: int) -> sparse.csr_array:
-        """Weighted counts of (i, j) over the sequences, no diagonal."""
-        lengths = [len(sequence) for sequence in sequences]
-        users, flat = np.repeat(np.arange(len(sequences)), lengths), np.concatenate([*sequences, np.zeros(0, np.int64)])
-        if not self.window:
-            seen = sparse.csr_array((np.ones(len(flat), np.float32), (users, flat)), shape=(len(sequences), items))
-            total = sparse.csr_array(seen.T @ seen)
-            total.setdiag(0)
-            total.eliminate_zeros()
-            return total
-        total = sparse.csr_array((items, items), dtype=np.float32)
-        for distance in range(1, self.window + 1):
-            same = users[:-distance] == users[distance:]
-            if not same.any():
-                break
-            before, after = flat[:-distance][same], flat[distance:][same]
-            weight = np.full(len(before), distance**-self.fade, np.float32)
-            forward = sparse.csr_array((weight, (before, after)), shape=(items, items))
-            total = total + forward + self.backward * forward.T
-        return sparse.csr_array(total)
 
     def score(self, histories: Sequence[np.ndarray], candidates: np.ndarray) -> np.ndarray:
         if not len(self.counts):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,7 +53,7 @@ def build(spec: RunSpec, dataset: Dataset, settings: Settings, *, parent: Path |
         known = inspect.signature(kind).parameters
         if family in ("item-knn", "tf-idf", "bm25"):
             options.setdefault("history_items", spec.recommender.history_items)
-        _check_options(family, options, [name for name in known if name != "counts"])
+        check_options(family, options, [name for name in known if name != "counts"])
         return kind(**options)
     if family == "fusion":
         return _fusion(spec, dataset, settings)
@@ -84,7 +85,8 @@ def family_class(family: str) -> Any:
     return LanguageModelRecommender
 
 
-def _check_options(family: str, options: dict[str, Any], known: list[str]) -> None:
+def check_options(family: str, options: dict[str, Any], known: Sequence[str]) -> None:
+    """Refuses an option that the family does not have, naming those it has (`UsageError`)."""
     for name in options:
         if name not in known:
             raise UsageError(
@@ -105,7 +107,7 @@ def _fusion(spec: RunSpec, dataset: Dataset, settings: Settings) -> Recommender:
         alone = replace(spec, recommender=replace(chosen, family=family, retriever="", options={}))
         members[family] = build(alone, dataset, settings)
     options: dict[str, Any] = dict(chosen.options)
-    _check_options("fusion", options, ["users", "ridge"])
+    check_options("fusion", options, ["users", "ridge"])
     candidates = "full" if dataset.n_items <= FULL_ITEMS else "1000-popular"
     return classical_class("fusion")(members, candidates=candidates, seed=spec.seed, **options)
 

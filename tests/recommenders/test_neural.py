@@ -196,3 +196,26 @@ def test_an_early_exit_is_calibrated_stored_and_costed(checkerboard, backbones, 
     )
     with pytest.raises(UsageError, match="'exit_layer'"):
         build(dataclasses.replace(spec, recommender=dataclasses.replace(spec.recommender, options={"exit": 1})), checkerboard.dataset, settings).fit(checkerboard, RunContext(tmp_path / "b"))  # fmt: skip
+
+
+def test_sasrec_starts_from_co_occurrences_unless_told_otherwise(checkerboard, tmp_path):
+    """Untrained but started, items of one colour lie together; with `cooccurrence = 0` they do not."""
+    colour = np.array([int(name[1:]) % 2 for name in checkerboard.dataset.items["item_id"]])
+    gaps = {}
+    for scale in (0.0, 0.5):
+        spec = spec_of({}, family="sasrec", adaptation="full", options={"width": 8, "cooccurrence": scale})
+        model = build(spec, checkerboard.dataset, None)
+        weights = model._build(None)
+        model._start_from_cooccurrences(weights, checkerboard)
+        vectors = weights.ids.weight[:ITEMS].detach().numpy()
+        cosine = vectors @ vectors.T / np.outer(*[np.linalg.norm(vectors, axis=1)] * 2)
+        same = colour[:, None] == colour
+        gaps[scale] = cosine[same & ~np.eye(ITEMS, dtype=bool)].mean() - cosine[~same].mean()
+    assert gaps[0.0] < 0.1 and gaps[0.5] > 0.3
+
+
+def test_sasrec_refuses_an_option_it_does_not_have(checkerboard):
+    with pytest.raises(UsageError, match="'widht'.*cooccurrence"):
+        build(spec_of({}, family="sasrec", options={"widht": 8}), checkerboard.dataset, None)
+    with pytest.raises(UsageError, match="expected 0 or more"):
+        build(spec_of({}, family="sasrec", options={"cooccurrence": -1}), checkerboard.dataset, None)
