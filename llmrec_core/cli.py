@@ -6,6 +6,7 @@ every failure is one sentence on stderr. Heavy modules are imported inside the c
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import importlib
 import importlib.util
@@ -323,6 +324,7 @@ def recommend(
     all_users: Annotated[bool, typer.Option("--all-users", help="Everybody, into --out.")] = False,
     out: Annotated[Path | None, typer.Option(help="JSON lines, one user each, for --all-users.")] = None,
     k: Annotated[int, typer.Option("-k", help="Length of the list.")] = 10,
+    policy: Annotated[Path | None, typer.Option(help="What may be shown: a policy in TOML.")] = None,
     as_json: Json = False,
 ) -> None:
     """Recommendations of a finished run, for a user, for somebody new, or for everybody."""
@@ -333,6 +335,10 @@ def recommend(
     settings, ledger = _open()
     found = find_run(ledger, run)
     ask: dict[str, Any] = {"run": found.id, "k": k}
+    if policy is not None:
+        from llmrec_core.experiments.policy import load_policy
+
+        ask["policy"] = dataclasses.asdict(load_policy(policy))
     if out is not None:
         from llmrec_core.data.dataset import load_dataset
 
@@ -352,6 +358,8 @@ def recommend(
     _print_table(
         f"{found.name} for {f'user {user}' if user else ', '.join(history or [])}", ("", "title", "score"), lines
     )
+    for act in body["acts"]:
+        print(f"kept from the list by the policy ({act['rule']}): {act['title']}")
 
 
 @app.command()

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+SPLITS = ("loo", "time", "loo-cold-items", "loo-cold-users")
+"""Ways to part a data set into training, validation and test: data/splits.py."""
+
 
 class Columns:
     """Column names of the tables of a data set."""

@@ -162,7 +162,7 @@ def clean_data(
 
 def check_data(
     name: Name,
-    split: Annotated[str, typer.Option(help="loo or time.")] = "loo",
+    split: Annotated[str, typer.Option(help="loo, time, loo-cold-items or loo-cold-users.")] = "loo",
     candidates: Annotated[str, typer.Option(help="full, or e.g. 100-uniform.")] = "100-uniform",
     family: Annotated[
         list[str] | None, typer.Option(help="Families to check; may be repeated. Default: the classical ones.")

@@ -5,6 +5,9 @@
 | loo | all but a user's last two | the same → last but one | all but the last → last |
 | time | before T1 | before T1 → from T1 to T2 | before T2 → from T2 on |
 
+| loo-cold-items | as loo, a tenth of the items taken out | as loo, where the relevant item is one of those | likewise |
+| loo-cold-users | as loo, a fifth of the users taken out | of those alone, the history cut to five items | likewise |
+
 T1 and T2 are the 0.8 and 0.9 quantiles of all times. Leave-one-out lets a model learn from other users' future (Ji
 et al., TOIS 41(3):75, 2023); the cut does not. Equal times keep the file's order. Where a data set has no order at all
 (`Dataset.order == "none"`) a user's items are shuffled once by a fixed seed, so "last" is a random hold-out.
@@ -19,9 +22,7 @@ import numpy as np
 
 from llmrec_core.data.dataset import Dataset
 from llmrec_core.errors import DataError, UnsupportedError, UsageError
-from llmrec_core.types import Columns
-
-SPLITS = ("loo", "time")
+from llmrec_core.types import SPLITS, Columns
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,11 @@ def split(dataset: Dataset, name: str) -> Split:
     """
     if name not in SPLITS:
         raise UsageError(f"unknown split {name!r}; expected one of {', '.join(SPLITS)}")
-    made = _leave_one_out(dataset) if name == "loo" else _time_cut(dataset)
+    made = _time_cut(dataset) if name == "time" else _leave_one_out(dataset)
+    if name.startswith("loo-cold"):
+        from llmrec_core.data import regimes  # regimes takes splits apart
+
+        made = regimes.cold_items(made) if name == "loo-cold-items" else regimes.cold_users(made)
     if not made.test:
         raise DataError(
             f"{dataset.name!r} leaves no user to test with split {name!r} ({dataset.n_users} users, "

@@ -117,7 +117,10 @@ def _title_code(dataset: Dataset, title: str) -> int:
 
 
 def recommend(payload: Mapping[str, Any], settings: Settings, cache: dict[Any, Any]) -> dict[str, Any]:
-    """The best `k` items that are not in the history: `{run, user | history_titles, k}`."""
+    """The best `k` items that are not in the history: `{run, user | history_titles, k, policy}`.
+
+    `policy`: fields of `policy.Policy`; then `acts` says what it kept from the list.
+    """
     began = time.perf_counter()
     loaded = load_run(str(payload["run"]), settings, cache)
     dataset, k = loaded.dataset, int(payload.get("k") or 10)
@@ -129,7 +132,10 @@ def recommend(payload: Mapping[str, Any], settings: Settings, cache: dict[Any, A
         )
     start = time.perf_counter()
     scores = loaded.recommender.score([history], offered[None])[0]
-    best = np.argsort(-scores, kind="stable")[:k]
+    acts: list[dict[str, Any]] = []
+    if payload.get("policy") is not None:
+        scores, acts = _under_policy(payload, loaded, history, scores, offered, k, settings)
+    best = [i for i in np.argsort(-scores, kind="stable")[:k] if np.isfinite(scores[i])]
     return {
         "run": payload["run"],
         "name": loaded.spec.name,
@@ -137,10 +143,28 @@ def recommend(payload: Mapping[str, Any], settings: Settings, cache: dict[Any, A
         "history_items": len(history),
         "candidates": len(offered),
         "items": [titled(dataset, offered[i]) | {"score": float(scores[i])} for i in best],
+        "acts": acts,
         "withheld": None,
         "score_s": time.perf_counter() - start,
         "seconds": time.perf_counter() - began,
     }
+
+
+def _under_policy(
+    payload: Mapping[str, Any], loaded: Loaded, history: np.ndarray, scores: np.ndarray, offered: np.ndarray, k: int,
+    settings: Settings,
+) -> tuple[np.ndarray, list[dict[str, Any]]]:  # fmt: skip
+    """Scores under the policy, and the items it kept from the list with the rule."""
+    from llmrec_core.experiments.policy import Policy, ReviewQueue, apply
+
+    dataset = loaded.dataset
+    counts = np.bincount(dataset.interactions[Columns.ITEM], minlength=dataset.n_items)
+    queue = ReviewQueue.of(dataset.name, settings)
+    applied = apply(Policy(**payload["policy"]), dataset, counts, [-1], scores[None], offered[None], k=k, queue=queue)
+    titles = dict(zip(dataset.items[Columns.ITEM_ID].astype(str), dataset.items[Columns.TITLE], strict=True))
+    return applied.scores[0], [
+        {"item_id": act.item_id, "title": str(titles[act.item_id]), "rule": act.rule} for act in applied.acts
+    ]
 
 
 def titled(dataset: Dataset, item: int) -> dict[str, Any]:

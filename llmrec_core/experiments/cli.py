@@ -1,8 +1,9 @@
-"""`robustness` and `label-curve`: measurements that come on top of a study, printed and kept for the Quality page."""
+"""`robustness`, `label-curve`, `policy`: measurements that come on top of a study, printed and kept for the Quality page."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,9 +14,13 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document 
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the two verbs to the command line."""
+    """Adds the verbs to the command line."""
     app.command("robustness")(robustness)
     app.command("label-curve")(label_curve)
+    rules = typer.Typer(help="What may be shown: block lists, penalties, items that wait for a person.")
+    rules.command("measure")(policy_measure)
+    rules.command("review")(policy_review)
+    app.add_typer(rules, name="policy")
 
 
 def robustness(
@@ -92,3 +97,51 @@ def label_curve(
     typer.echo(f"wrote {path}")
     if as_json:
         typer.echo(json.dumps(body))
+
+
+def policy_measure(
+    file: Annotated[Path, typer.Argument(help="The policy, a TOML file; see assets/policies/example.toml.")],
+    run: Annotated[str, typer.Option("--run", help="Id of a finished run, or its name.")],
+    users: Annotated[int, typer.Option(help="Test users, drawn as the run's own; 0 = all.")] = 200,
+    as_json: JsonFlag = False,
+) -> None:
+    """What a policy costs a run in quality and time, and whose exposure it moves; kept for the Quality page."""
+    from llmrec_core.cli import find_run
+    from llmrec_core.experiments import policy_effect
+    from llmrec_core.experiments.ledger import Ledger
+    from llmrec_core.experiments.policy import load_policy
+    from llmrec_core.settings import load_settings
+
+    rules, settings = load_policy(file), load_settings()
+    ledger = Ledger.open(settings)
+    found = find_run(ledger, run)
+    body = policy_effect.measure_run(found.id, rules, ledger, settings, users=users, say=typer.echo)
+    typer.echo(policy_effect.sentence(found.name, body))
+    for line in [line for line in body["exposure"] if line["kind"] == "popularity"]:
+        typer.echo(f"  {line['group']}: {line['before']:.1%} of shown places before, {line['after']:.1%} after")
+    typer.echo(f"every act: {settings.home / body['acts_file']}")
+    if as_json:
+        typer.echo(json.dumps(body))
+
+
+def policy_review(
+    data: Annotated[str, typer.Argument(help="Name of a data set.")],
+    item: Annotated[str, typer.Option(help="Id of a flagged item.")] = "",
+    state: Annotated[str, typer.Option("--as", help="waiting, approved or rejected.")] = "",
+    as_json: JsonFlag = False,
+) -> None:
+    """Flagged items that wait for a person: list them, or decide one with --item and --as."""
+    from llmrec_core.experiments.policy import ReviewQueue
+    from llmrec_core.settings import load_settings
+
+    if bool(item) != bool(state):
+        raise UsageError("--item ID and --as STATE go together")
+    queue = ReviewQueue.of(data, load_settings())
+    if item:
+        queue.decide(item, state)
+    for known, decision in queue.states.items():
+        typer.echo(f"{decision:9} {known}  {queue.titles[known]}")
+    if not queue.states:
+        typer.echo(f"nothing waits: no policy has flagged an item of {data!r}")
+    if as_json:
+        typer.echo(json.dumps(queue.states))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import platform
+import tempfile
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from llmrec_core.data.candidates import candidate_sets, sample_cases
 from llmrec_core.data.dataset import Dataset
 from llmrec_core.data.splits import Case, Split, split
 from llmrec_core.experiments.context import RunContext
+from llmrec_core.experiments.sanity import check_run
 from llmrec_core.experiments.spec import RunSpec
 from llmrec_core.metrics.evaluate import evaluate
 from llmrec_core.metrics.facets import facets
@@ -66,7 +69,7 @@ def execute(spec: RunSpec, dataset: Dataset, context: RunContext, settings: Sett
         if hasattr(recommender, "prepare"):
             recommender.prepare(parts, context)
         before = _first_users(recommender.score, parts, cases, candidates, spec)
-    _fit(recommender, parts, context, economics)
+    fit_s = _fit(recommender, parts, context, economics)
     recommender.save(context.folder / "model")
     reader = getattr(recommender, "inner", recommender)
     if hasattr(reader, "ready"):
@@ -82,6 +85,7 @@ def execute(spec: RunSpec, dataset: Dataset, context: RunContext, settings: Sett
     if trains:
         after = _first_users(memory.score, parts, cases, candidates, spec)
         context.document("training", _training(reader, before, after))
+    _check(recommender, dataset, parts, spec, fit_s, context, settings)
     _showcase(recommender, memory.score, dataset, cases, candidates, spec, context)
     with context.timing_window():
         meter.run(2)
@@ -112,7 +116,8 @@ def _members(parts: Split, cases: Sequence[Case], context: RunContext) -> None:
     context.document("facets", {"users": users.tolist(), "facets": groups})
 
 
-def _fit(recommender: Recommender, parts: Split, context: RunContext, economics: Economics) -> None:
+def _fit(recommender: Recommender, parts: Split, context: RunContext, economics: Economics) -> float:
+    """Fits, measures what that took, and returns its seconds."""
     import resource
 
     start = context.clock  # stands still while a person's question is answered
@@ -128,6 +133,7 @@ def _fit(recommender: Recommender, parts: Split, context: RunContext, economics:
         rows.append(Measurement("train_usd", seconds / 3600 * economics.usd_per_hour, "USD", protocol="run"))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     context.measure(*rows, Measurement("train_peak_memory_bytes", float(peak), "B", protocol="run"))
+    return seconds
 
 
 def _first_users(
@@ -175,6 +181,26 @@ def _quality(
         context.measure(*rows)
         for kept in samples:
             context.keep(kept)
+
+
+def _check(
+    recommender: Recommender,
+    dataset: Dataset,
+    parts: Split,
+    spec: RunSpec,
+    fit_s: float,
+    context: RunContext,
+    settings: Settings,
+) -> None:
+    """Whether this run's figures can be believed, into its record; what failed also into its log."""
+    with tempfile.TemporaryDirectory() as folder:
+        results = check_run(
+            recommender.score, lambda data: build(spec, data, settings), parts, spec, fit_s, Path(folder)
+        )
+    for result in results:
+        if result.passed is False:
+            context.log(f"CHECK FAILED: {result.check}: {result.detail}")
+    context.document("checks", [dataclasses.asdict(result) for result in results])
 
 
 def _showcase(

@@ -21,7 +21,7 @@ from llmrec_core.experiments.records import OVER, Lease, LeaseLost, RequestRow, 
 from llmrec_core.experiments.schema import now
 from llmrec_core.experiments.sources import Source, chained_hash, study_hashes
 from llmrec_core.experiments.spec import RunSpec, StudySpec, run_from_dict
-from llmrec_core.experiments.store import make_engine
+from llmrec_core.experiments.store import jsonable, make_engine
 from llmrec_core.settings import Settings
 from llmrec_core.types import Samples
 
@@ -218,6 +218,13 @@ class Ledger(Queue):
         query = sa.select(table.c.body).where(table.c.run_id == run_id, table.c.name == name)
         with self.reading() as connection:
             return connection.execute(query).scalar()
+
+    def add_document(self, run_id: str, name: str, body: Any) -> None:
+        """Put a document measured after the run into its record, in place of an earlier one."""
+        table = schema.documents
+        with self.writing() as connection:
+            connection.execute(sa.delete(table).where(table.c.run_id == run_id, table.c.name == name))
+            connection.execute(sa.insert(table).values(run_id=run_id, name=name, body=jsonable(body)))
 
     def curves(self, run_id: str) -> pd.DataFrame:
         """Columns name, step, value; of a step that two attempts went through, the later one."""

@@ -1,23 +1,28 @@
 """A policy over finished scores: what may be shown, what is held back for a person, what is pushed down; every act is on record.
 
-It never changes a recommender. The same scores with and without it give its cost in quality and time.
+It never changes a recommender. The same scores with and without it give its cost in quality and time (`policy_effect`).
+A policy is a TOML file with the fields of `Policy`; people's decisions are one JSON file per data set.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from llmrec_core.data.dataset import Dataset
+from llmrec_core.data.store import folder_of
 from llmrec_core.data.textchecks import damaged_text, trigger_text
 from llmrec_core.errors import UsageError
 from llmrec_core.metrics.beyond import top_k
+from llmrec_core.settings import Settings
 from llmrec_core.types import Columns
 
 STATES = ("waiting", "approved", "rejected")
@@ -43,6 +48,35 @@ class Policy:
                 raise UsageError(f"policy: {name} is {value!r}; expected a finite number")
 
 
+def load_policy(path: Path) -> Policy:
+    """The policy of a TOML file.
+
+    Raises:
+        UsageError: for a file that is not there or not TOML, an unknown field or a value of another kind.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path} cannot be read as a policy in TOML: {error}") from error
+    known = {one.name for one in fields(Policy)}
+    odd = sorted(set(table) - known)
+    if odd:
+        raise UsageError(f"{path.name} has an unknown field {odd[0]!r}; a policy knows {', '.join(sorted(known))}")
+    for name in ("block", "block_genres"):
+        if not isinstance(table.get(name, []), list):
+            raise UsageError(f'{path.name}: {name} is {table[name]!r}; expected a list, e.g. {name} = ["…"]')
+        table[name] = tuple(str(one) for one in table.get(name, []))
+    penalties = table.get("genre_penalty", {})
+    if not isinstance(penalties, dict):
+        raise UsageError(f"{path.name}: genre_penalty is {penalties!r}; expected e.g. {{ Drama = 0.5 }}")
+    for name, value in {"popularity_penalty": table.get("popularity_penalty", 0.0), **penalties}.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise UsageError(f"{path.name}: {name} is {value!r}; expected a number of standard deviations")
+    if not isinstance(table.get("review_flagged", True), bool):
+        raise UsageError(f"{path.name}: review_flagged is {table['review_flagged']!r}; expected true or false")
+    return Policy(**table)
+
+
 @dataclass(frozen=True)
 class Act:
     """One thing the policy did: to whom, with what, and under which rule."""
@@ -59,17 +93,34 @@ class ReviewQueue:
 
     path: Path
     states: dict[str, str] = field(default_factory=dict)
+    """Item id → one of `STATES`."""
+    titles: dict[str, str] = field(default_factory=dict)
+    """Item id → title, so that a person can decide without the data set."""
+
+    @classmethod
+    def of(cls, dataset: str, settings: Settings) -> ReviewQueue:
+        """The queue of a data set, shared by its versions, in `HOME/policies`; the file's name says nothing of the set's."""
+        place = folder_of(dataset.partition("@")[0], settings).name
+        return cls.open(settings.home / "policies" / f"{place}.review.json")
 
     @classmethod
     def open(cls, path: Path) -> ReviewQueue:
         """The queue in a file; an empty one when there is none yet."""
-        return cls(path, json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {})
+        body = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return cls(path, {i: one["state"] for i, one in body.items()}, {i: one["title"] for i, one in body.items()})
 
-    def add(self, item_ids: Sequence[str]) -> None:
-        """Puts items that are not known yet at the end, waiting."""
-        for item in item_ids:
-            self.states.setdefault(item, "waiting")
-        self._write()
+    def add(self, titles: Mapping[str, str]) -> None:
+        """Puts items (id → title) that are not known yet at the end, waiting."""
+        new = {item: title for item, title in titles.items() if item not in self.states}
+        if new:
+            self.states |= dict.fromkeys(new, "waiting")
+            self.titles |= new
+            self._write()
+
+    def table(self) -> pd.DataFrame:
+        """One line per item, those that wait first."""
+        lines = [{"Item": i, "Title": self.titles[i], "State": state} for i, state in self.states.items()]
+        return pd.DataFrame(sorted(lines, key=lambda line: STATES.index(line["State"])))
 
     def decide(self, item_id: str, state: str) -> None:
         """Raises UsageError for an unknown item or state."""
@@ -83,7 +134,8 @@ class ReviewQueue:
     def _write(self) -> None:
         temporary = self.path.with_suffix(".tmp")
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(self.states, indent=1), encoding="utf-8")
+        body = {item: {"state": state, "title": self.titles[item]} for item, state in self.states.items()}
+        temporary.write_text(json.dumps(body, indent=1, ensure_ascii=False), encoding="utf-8")
         temporary.replace(self.path)
 
 
@@ -142,7 +194,8 @@ def apply(
         if item not in new
     ]
     if queue is not None:
-        queue.add(sorted({act.item_id for act in acts if act.rule == "review"}))
+        titles = dict(zip(ids, dataset.items[Columns.TITLE], strict=True))
+        queue.add({act.item_id: str(titles[act.item_id]) for act in acts if act.rule == "review"})
     return Applied(changed, after, acts, time.perf_counter() - began)
 
 

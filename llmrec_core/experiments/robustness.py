@@ -30,7 +30,6 @@ from llmrec_core.data.candidates import candidate_sets, sample_cases
 from llmrec_core.data.dataset import Dataset
 from llmrec_core.data.splits import Case, Split, split
 from llmrec_core.data.text import item_texts
-from llmrec_core.experiments import schema
 from llmrec_core.experiments.context import RunContext
 from llmrec_core.experiments.quality import FEW
 from llmrec_core.experiments.spec import NEURAL_TEXT, RunSpec
@@ -324,17 +323,5 @@ def measure_run(run_id: str, ledger: Ledger, settings: Settings, **options: Any)
     loaded = load_run(run_id, settings, {})
     folder, family = settings.runs / run_id / "model", family_of(loaded.spec)
     body = measure(lambda dataset: family.load(folder, dataset), loaded.spec, loaded.dataset, settings, **options)
-    keep(ledger, run_id, body)
+    ledger.add_document(run_id, DOCUMENT, body)
     return body
-
-
-def keep(ledger: Ledger, run_id: str, body: dict[str, Any]) -> None:
-    """Store the document in the run's record."""
-    import sqlalchemy as sa
-
-    from llmrec_core.experiments.store import jsonable
-
-    table = schema.documents
-    with ledger.writing() as connection:
-        connection.execute(sa.delete(table).where(table.c.run_id == run_id, table.c.name == DOCUMENT))
-        connection.execute(sa.insert(table).values(run_id=run_id, name=DOCUMENT, body=jsonable(body)))

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from llmrec_core.errors import UsageError
+from llmrec_core.types import SPLITS
 
 FAMILIES = (
     "popularity",
@@ -62,7 +63,8 @@ class ProtocolSpec:
     """How quality is measured. Its name is `split/candidates`, e.g. `loo/100-uniform`."""
 
     split: str = "loo"
-    """`loo`: each user's last item, ties in file order. `time`: everything after a global instant."""
+    """`loo`: each user's last item, ties in file order. `time`: everything after a global instant. `loo-cold-items`: as `loo`, a
+    tenth of the items without any training and only they are asked for. `loo-cold-users`: a fifth of the users likewise."""
     candidates: str = "100-uniform"
     """`full`, or `N-uniform`: the withheld item and N-1 unseen ones drawn uniformly, fixed by seed."""
     also_full: bool = False
@@ -73,7 +75,7 @@ class ProtocolSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _choice("protocol", "split", self.split, ("loo", "time"))
+        _choice("protocol", "split", self.split, SPLITS)
         if self.candidates != "full":
             count, _, kind = self.candidates.partition("-")
             if kind not in ("uniform", "popular") or not count.isdigit() or int(count) < 2:

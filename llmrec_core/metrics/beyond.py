@@ -7,6 +7,7 @@ interactions.
 from __future__ import annotations
 
 import numpy as np
+from scipy import sparse
 
 
 def exposure(lists: np.ndarray, items: int) -> np.ndarray:
@@ -51,7 +52,7 @@ def novelty(lists: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return np.where(shown, bits[lists], 0.0).sum(axis=1) / np.maximum(shown.sum(axis=1), 1)
 
 
-def diversity(lists: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+def diversity(lists: np.ndarray, vectors: np.ndarray | sparse.csr_array) -> np.ndarray:
     """Intra-list diversity per user: mean 1 − cosine over pairs of the list; NaN for lists shorter than two.
 
     Args:
@@ -60,29 +61,29 @@ def diversity(lists: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     >>> diversity(np.array([[0, 1]]), np.eye(2)).tolist()
     [1.0]
     """
-    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    values = []
-    for row in lists:
-        mine = unit[row[row >= 0]]
-        pairs = len(mine) * (len(mine) - 1)
-        # Σ_{a≠b} cos = |Σ v|² − Σ |v|²
-        cosines = np.square(mine.sum(axis=0)).sum() - np.square(mine).sum()
-        values.append(1 - cosines / pairs if pairs else float("nan"))
-    return np.array(values)
+    unit = sparse.csr_array(vectors, dtype=np.float64)
+    norms = np.sqrt(np.asarray(unit.multiply(unit).sum(axis=1)).ravel())
+    unit = sparse.diags_array(1 / np.maximum(norms, 1e-12)) @ unit
+    shown = lists >= 0
+    picked = sparse.csr_array((np.ones(shown.sum()), (np.nonzero(shown)[0], lists[shown])), (len(lists), len(norms)))
+    together = picked @ unit
+    # Σ_{a≠b} cos = |Σ v|² − Σ |v|²
+    cosines = np.asarray(together.multiply(together).sum(axis=1)).ravel() - picked @ (norms > 0).astype(float)
+    pairs = shown.sum(axis=1) * (shown.sum(axis=1) - 1)
+    return np.where(pairs > 0, 1 - cosines / np.maximum(pairs, 1), np.nan)
 
 
-def genre_vectors(genres: list[str]) -> np.ndarray:
+def genre_vectors(genres: list[str]) -> sparse.csr_array:
     """0/1 rows over all genres, for `diversity`.
 
-    >>> genre_vectors(["Action|Drama", "Drama"]).tolist()
+    >>> genre_vectors(["Action|Drama", "Drama"]).toarray().tolist()
     [[1.0, 1.0], [0.0, 1.0]]
     """
-    names = sorted({genre for row in genres for genre in row.split("|") if genre})
-    place = {name: column for column, name in enumerate(names)}
-    vectors = np.zeros((len(genres), max(len(names), 1)))
-    for row, text in enumerate(genres):
-        vectors[row, [place[genre] for genre in text.split("|") if genre]] = 1
-    return vectors
+    own = [sorted({genre for genre in row.split("|") if genre}) for row in genres]
+    place = {name: column for column, name in enumerate(sorted({name for names in own for name in names}))}
+    rows = np.repeat(np.arange(len(own)), [len(names) for names in own])
+    columns = np.array([place[name] for names in own for name in names], dtype=np.int64)
+    return sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=(len(own), max(len(place), 1)))
 
 
 def top_k(scores: np.ndarray, candidates: np.ndarray, k: int = 10) -> np.ndarray:

@@ -44,6 +44,8 @@ DEFAULTS = {"width": WIDTH, "layers": LAYERS, "heads": HEADS, "ahead": 1}
 people rate a page of films in one go."""
 COOCCURRENCE = 0.1
 """Standard deviation of the id vectors' start from co-occurrences, unless option `cooccurrence` says otherwise; 0 = at random."""
+RIDGE = 1.0
+"""Weight of the penalty when text embeddings of unit length predict those vectors."""
 WINDOW = 10
 """Items at most this far apart in a history co-occur; any two of a history where the data set has no order."""
 CLIP = 10.0
@@ -172,15 +174,25 @@ class SasRec:
         self._table = None
 
     def _start_from_cooccurrences(self, model: SasRecModel, split: Split) -> None:
-        """Items without a neighbour in training keep their random start."""
+        """Id vectors start from co-occurrences; items without a neighbour in training keep their random start.
+
+        With text, its projection starts as the ridge regression of those vectors on the embeddings and the id vectors as
+        what it leaves, so that an item nobody has taken starts where its text says.
+        """
         if not self.cooccurrence:
             return
         window = 0 if self.dataset.order == "none" else WINDOW
         counts = co_occurrences(split.train, self.dataset.n_items, window=window)
         vectors = torch.from_numpy(self.cooccurrence * item_vectors(counts, self.options["width"], self.spec.seed))
+        vectors = F.pad(vectors, (0, self.options["width"] - vectors.shape[1])).to(self.device)
         known = torch.nonzero(vectors.any(dim=1)).ravel()
         with torch.no_grad():
-            model.ids.weight[known, : vectors.shape[1]] = vectors[known].to(self.device)
+            if model.text is not None:
+                texts = model.text_vectors[known]
+                gram = texts.T @ texts + RIDGE * torch.eye(texts.shape[1], device=texts.device)
+                model.text.weight.copy_(torch.linalg.solve(gram, texts.T @ vectors[known]).T)
+                vectors[known] -= model.text(texts)
+            model.ids.weight[known] = vectors[known]
 
     def _weights(self, split: Split, context: RunContext) -> Tensor | None:
         """Clipped inverse propensity of every item as a target (option `ips` = gamma of the propensity model); None when off.

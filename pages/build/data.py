@@ -62,6 +62,8 @@ with st.expander("How it is split", icon=":material/call_split:"):
         "same second keep the order of the file.\n\n"
         "**time** – one instant for everybody: what came later is the test. Leave-one-out lets other users' later "
         "ratings into training; the time cut does not, so it is the stricter second protocol.\n\n"
+        "**loo-cold-items** – as loo, but a tenth of the items has no training at all, and only they are asked for. "
+        "**loo-cold-users** – a fifth of the people is not learned from and asked with their last five items.\n\n"
         "**100-uniform** – the withheld item among 99 the user never touched. **full** – among all items."
     )
 st.subheader("Items")

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from llmrec_core.experiments import front, label_files, quality
-from pages.shared import charts, frame, records, widgets
+from pages.shared import charts, frame, policies, records, widgets
 
 study = frame.study()
 widgets.heading(
@@ -19,8 +19,11 @@ metric = widgets.metric_picker(metric_column, "quality_metric")
 with protocol_column:
     protocol = widgets.protocol_picker(rows, "quality_protocol")
 title = front.METRICS[metric]
-table_tab, slice_tab, noise_tab, label_tab = st.tabs(
-    ["Ties", "Slices", "Robustness", "Labels"], key="quality_tab", on_change="rerun", bind="query-params"
+table_tab, slice_tab, list_tab, noise_tab, label_tab, policy_tab, check_tab = st.tabs(
+    ["Ties", "Slices", "Lists", "Robustness", "Labels", "Policy", "Checks"],
+    key="quality_tab",
+    on_change="rerun",
+    bind="query-params",
 )
 measured = [row for row in rows if protocol in row.protocols]
 order = quality.best_first(measured, metric, protocol) if protocol else []
@@ -57,6 +60,15 @@ if slice_tab.open and order:
         )
         widgets.table(slices, "quality_slices", "quality_slices.csv")
         st.caption(f"Weakest: lowest mean among the groups of at least {quality.FEW} people. Intervals: 95 %.")
+
+if list_tab.open and order:
+    with list_tab:
+        lists = quality.list_table(order, protocol)
+        if len(lists):
+            widgets.table(lists, "quality_lists", "quality_lists.csv")
+            st.caption(quality.LIST_DEFINITION)
+        else:
+            st.info("These records say nothing of their lists; runs made from now on do.")
 
 if noise_tab.open:
     with noise_tab:
@@ -95,5 +107,18 @@ if label_tab.open:
         else:
             st.info("No label curve yet: how quality grows with the number of labels, for cheap and dear models.")
             st.code("python -m llmrec_core label-curve --data ml-100k", language=None)
+if policy_tab.open:
+    with policy_tab:
+        policies.section(study, order)
+
+if check_tab.open:
+    with check_tab:
+        checks = quality.check_table(records.fresh_documents(study, order, "checks") if order else {})
+        if len(checks):
+            widgets.say(quality.check_sentence(checks))
+            widgets.table(checks, "quality_checks", "quality_checks.csv")
+        else:
+            st.info("These records hold no checks; runs made from now on do. For the data and the classical models:")
+            st.code("python -m llmrec_core data check ml-100k", language=None)
 widgets.caption(widgets.conditions(measured))
 widgets.method_card("quality")

@@ -10,6 +10,7 @@ import streamlit as st
 from llmrec_core.experiments.grid import ATTENTION, CLASSICAL, METHODS, SEQUENTIAL, TRAINED_FAMILIES
 from llmrec_core.experiments.spec import RunSpec
 from llmrec_core.experiments.words import FAMILIES, family_title
+from llmrec_core.types import SPLITS
 from pages.shared import records
 
 FUSED = ("item-knn", "ease", "tf-idf", "bm25", "als", "bpr", "popularity")
@@ -138,7 +139,7 @@ def protocol() -> dict[str, Any]:
     """How quality is measured."""
     split, candidates, users, full = st.columns(4, vertical_alignment="bottom")
     return {
-        "split": split.selectbox("Split", ("loo", "time"), key="train_split", bind="query-params"),
+        "split": split.selectbox("Split", SPLITS, key="train_split", bind="query-params"),
         "candidates": candidates.selectbox(
             "Candidates", ("100-uniform", "100-popular", "full"), key="train_candidates", bind="query-params"
         ),

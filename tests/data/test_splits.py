@@ -124,3 +124,12 @@ def test_unknown_candidates_are_refused():
     made = split(random_data(), "loo")
     with pytest.raises(UsageError, match="100-uniform"):
         candidate_sets(made, made.test, "some", 0)
+
+
+@pytest.mark.parametrize("name", ["loo-cold-items", "loo-cold-users"])
+def test_cold_splits_ask_for_what_nobody_learned(name):
+    made = split(random_data(), name)
+    assert made.name == name and made.test
+    for case in made.test:
+        learned = made.item_counts[case.relevant].sum() if name == "loo-cold-items" else len(made.train[case.user])
+        assert learned == 0

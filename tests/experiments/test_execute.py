@@ -69,6 +69,9 @@ def test_a_run_writes_quality_and_cost_of_the_same_weights(name, films, settings
     assert 0 <= found["ndcg@10", "all"].value <= 1 and found["ndcg@10", "all"].n == 12
     assert found["latency_p50_s", "all"].value > 0
     assert len(context.documents["lists"]["users"]) == 12
+    assert found["coverage@10", "all"].value > 0 and found["snips_ndcg@10", "all"].n == 12
+    checks = {check["check"]: check["passed"] for check in context.documents["checks"]}
+    assert False not in checks.values() and checks["shuffled-labels"] is (True if name == "item-knn" else None)
     assert ("training" in context.documents) == (name != "item-knn")
     if name == "item-knn":
         return

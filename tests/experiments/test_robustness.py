@@ -110,8 +110,8 @@ def test_a_model_of_words_loses_under_missing_titles(made, tmp_path, family, mor
 
 def test_a_record_keeps_the_latest_document(ledger):
     (run,) = ledger.add_study(StudySpec("s", "S", (RunSpec(name="a"),)))
-    robustness.keep(ledger, run, {"users": np.int64(1)})
-    robustness.keep(ledger, run, {"users": 2})
+    ledger.add_document(run, robustness.DOCUMENT, {"users": np.int64(1)})
+    ledger.add_document(run, robustness.DOCUMENT, {"users": 2})
     assert ledger.document(run, "robustness") == {"users": 2}
 
 

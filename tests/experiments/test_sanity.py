@@ -9,8 +9,8 @@ import pytest
 
 from llmrec_core.data.dataset import build_dataset
 from llmrec_core.data.splits import split
-from llmrec_core.experiments import sanity
-from llmrec_core.experiments.spec import RecommenderSpec, RunSpec
+from llmrec_core.experiments import quality, sanity
+from llmrec_core.experiments.spec import RecommenderSpec, RunSpec, run_from_dict
 from llmrec_core.recommenders.registry import build
 
 
@@ -71,3 +71,34 @@ def test_a_score_that_depends_on_its_batch_is_found(made):
         return candidates * 1.0 * (-1) ** len(histories)
 
     assert not passed(sanity.check_measurement(careless, made, "20-uniform"))["order-and-batch"]
+
+
+@pytest.mark.parametrize(
+    ("recommender", "fit_s", "expected"),
+    [
+        ({"family": "item-knn"}, 0.1, True),
+        ({"family": "item-knn"}, 60.0, None),
+        ({"family": "sasrec", "adaptation": "full"}, 0.1, None),
+        ({"family": "bi-encoder", "backbone": "minilm-l6"}, 0.1, None),
+    ],
+)
+def test_a_run_checks_itself_and_says_what_it_left_out(recommender, fit_s, expected, made, tmp_path):
+    spec = run_from_dict({"recommender": recommender, "protocol": {"candidates": "20-uniform"}})
+    make = partial(build, RunSpec(recommender=RecommenderSpec(family="item-knn")), settings=None)
+    fitted = make(made.dataset)
+    fitted.fit(made, sanity.RunContext(tmp_path))
+    found = sanity.check_run(fitted.score, make, made, spec, fit_s, tmp_path)
+    assert passed(found)["shuffled-labels"] is expected
+    assert all(value for name, value in passed(found).items() if name != "shuffled-labels")
+    assert {"train-test-overlap", "candidates", "order-and-batch", "independent-metric"} <= set(passed(found))
+    if expected is None:
+        assert next(one.detail for one in found if one.check == "shuffled-labels")
+
+
+def test_checks_are_told_in_a_sentence():
+    good, bad = {"check": "candidates", "passed": True, "detail": "d"}, {"check": "x", "passed": False, "detail": "d"}
+    left = {"check": "shuffled-labels", "passed": None, "detail": "it learns from no labels"}
+    assert quality.check_sentence(quality.check_table({"A": [good, left]})) == (
+        "All 1 checks passed; 1 were not made, with the reason."
+    )
+    assert "do not rely on B: x" in quality.check_sentence(quality.check_table({"A": [good], "B": [bad]}))

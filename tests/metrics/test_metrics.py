@@ -11,7 +11,7 @@ from llmrec_core.data.candidates import candidate_sets
 from llmrec_core.data.dataset import build_dataset
 from llmrec_core.data.splits import split
 from llmrec_core.metrics import intervals, ranking
-from llmrec_core.metrics.evaluate import evaluate, per_user
+from llmrec_core.metrics.evaluate import evaluate, of_lists, per_user
 from llmrec_core.metrics.slices import slices
 
 
@@ -129,7 +129,7 @@ def test_evaluate_gives_every_metric_for_every_slice_or_a_reason(toy):
     assert values["ndcg@10", "all"].n == 30
     cold = values["mrr", "cold items"]
     assert cold.value is not None or "no user" in cold.reason
-    assert {s.name for s in samples} == {"ndcg@10", "recall@10", "mrr", "auc"}
+    assert {s.name for s in samples} == {"ndcg@10", "recall@10", "hit@10", "map@10", "mrr", "auc"}
     assert samples[0].keys == [case.user for case in toy.test]
 
 
@@ -155,3 +155,29 @@ def test_slices_count_training_interactions(toy):
     for case, rare, short in zip(toy.test, masks["rare items"], masks["short histories"], strict=True):
         assert rare == (toy.item_counts[case.relevant[0]] <= 10)
         assert short == (len(case.history) <= 20)
+
+
+def test_lists_are_measured_beyond_being_right():
+    """Four people, six items; everybody is shown items 0 and 1, the withheld items are 0, 0, 0 and 5."""
+    table = pd.DataFrame(
+        [
+            (f"u{u}", f"i{i}", float(t))
+            for u, items in enumerate(([1, 2, 3, 0], [1, 2, 4, 0], [2, 1, 3, 0], [1, 3, 2, 5]))
+            for t, i in enumerate(items)
+        ],
+        columns=["user_id", "item_id", "timestamp"],
+    )
+    items = pd.DataFrame({"item_id": [f"i{n}" for n in range(6)], "genres": ["A", "A|B", "B", "B", "A", "B"]})
+    made = split(build_dataset("four", table, items), "loo")
+    code = [made.dataset.item_code(f"i{n}") for n in range(6)]
+    lists = np.array([[code[0], code[1]]] * 4)
+    ndcg = np.array([1.0, 1.0, 1.0, 0.0])
+    found = {row.name: row for row in of_lists(lists, ndcg, made, made.test, "loo/full", 2)}
+    assert found["coverage@2"].value == pytest.approx(2 / 6)
+    assert found["diversity@2"].value == pytest.approx(1 - 1 / 2**0.5)  # cosine of A and A|B
+    assert found["novelty@2"].unit == "bit" and found["novelty@2"].n == 4
+    assert 0 <= found["snips_ndcg@2"].low <= found["snips_ndcg@2"].value <= found["snips_ndcg@2"].high <= 1
+    assert 1 <= found["effective_users"].value <= 4
+    bare = split(build_dataset("four", table), "loo")
+    reasons = {row.name: row.reason for row in of_lists(lists, ndcg, bare, bare.test, "loo/full", 2)}
+    assert "no genres" in reasons["diversity@2"]

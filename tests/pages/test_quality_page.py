@@ -1,6 +1,7 @@
 """The Quality page: marks, slices, noise and label curves; one interaction changes one number."""
 
 from llmrec_core.experiments import label_files
+from llmrec_core.experiments.policy import ReviewQueue
 from llmrec_core.settings import Settings
 from tests import synthetic
 
@@ -70,3 +71,34 @@ def test_label_curves_are_read_from_the_home(open_page, tmp_path):
     assert len(app.dataframe[0].value) == 4
     app.toggle(key="quality_by_price").set_value(True).run()
     assert not app.exception
+
+
+def test_lists_are_read_beyond_being_right(open_page):
+    app = open_page(PAGE, quality_tab="Lists")
+    assert not app.exception
+    table = app.dataframe[0].value
+    assert len(table) == len(synthetic.ROWS)
+    assert table["Diversity of genres"].isna().all()
+    assert (table["Low"] < table["NDCG@10, items alike"]).all()
+
+
+def test_checks_say_what_passed_and_what_was_not_made(open_page):
+    app = open_page(PAGE, quality_tab="Checks")
+    assert not app.exception
+    made = sum(not row[2] for row in synthetic.ROWS)  # shuffled labels; every row has the other check
+    assert f"All {len(synthetic.ROWS) + made} checks passed" in words(app)
+    assert set(app.dataframe[0].value["Result"]) == {"passed", "not made"}
+
+
+def test_a_policy_is_shown_with_its_cost_and_flagged_items_are_decided(open_page, tmp_path):
+    settings = Settings(tmp_path, f"sqlite:///{tmp_path / 'ledger.db'}", 30.0)
+    synthetic.write_study(settings).close()
+    ReviewQueue.of("ml-100k", settings).add({"7": synthetic.HOSTILE, "9": "damaged"})
+    app = open_page(PAGE, tmp_path, quality_tab="Policy")
+    assert not app.exception
+    assert "the policy changes 7 of 120 lists (9 block-genre)" in words(app)
+    assert set(app.dataframe[0].value["Lists changed"]) == {7}
+    app.selectbox(key="quality_review_item_ml-100k").select("9").run()
+    app.button(key="quality_review_approved_ml-100k").click().run()
+    assert not app.exception
+    assert ReviewQueue.of("ml-100k", settings).states == {"7": "waiting", "9": "approved"}

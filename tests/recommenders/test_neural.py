@@ -215,7 +215,7 @@ def test_sasrec_starts_from_co_occurrences_unless_told_otherwise(checkerboard, t
 
 
 def test_sasrec_refuses_an_option_it_does_not_have(checkerboard):
-    with pytest.raises(UsageError, match="'widht'.*cooccurrence"):
+    with pytest.raises(UsageError, match=r"'widht'.*cooccurrence"):
         build(spec_of({}, family="sasrec", options={"widht": 8}), checkerboard.dataset, None)
     with pytest.raises(UsageError, match="expected 0 or more"):
         build(spec_of({}, family="sasrec", options={"cooccurrence": -1}), checkerboard.dataset, None)
