@@ -1,4 +1,4 @@
-"""`robustness`, `label-curve`, `policy`: measurements that come on top of a study, printed and kept for the Quality page."""
+"""`robustness`, `label-curve`, `few-shot`, `policy`: measurements that come on top of a study, printed and kept for the Quality page."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ def register(app: typer.Typer) -> None:
     """Adds the verbs to the command line."""
     app.command("robustness")(robustness)
     app.command("label-curve")(label_curve)
+    app.command("few-shot")(few_shot)
     rules = typer.Typer(help="What may be shown: block lists, penalties, items that wait for a person.")
     rules.command("measure")(policy_measure)
     rules.command("review")(policy_review)
@@ -95,6 +96,33 @@ def label_curve(
     body = curves.measure(plan, settings, say=typer.echo)
     path = write(name or data.replace("@", "-"), body, settings)
     typer.echo(f"wrote {path}")
+    if as_json:
+        typer.echo(json.dumps(body))
+
+
+def few_shot(
+    data: Annotated[str, typer.Option(help="A data set with labelled pairs, or with ratings.")],
+    labels: Annotated[
+        list[int] | None, typer.Option(help="Training pairs; may be repeated. Default: 8 to 1,024.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Draws of the labels.")] = 5,
+    liked_above: Annotated[
+        float | None,
+        typer.Option(help="Without given pairs: ratings above count as liked. Default: from the median up."),
+    ] = None,
+    name: Annotated[str, typer.Option(help="Name of the stored curve; default: the data set's and -few-shot.")] = "",
+    as_json: JsonFlag = False,
+) -> None:
+    """Will somebody new like an item: AUC, GAUC, log loss and calibration against the number of labelled pairs."""
+    from llmrec_core.experiments import few_shot as shots
+    from llmrec_core.experiments.label_files import write
+    from llmrec_core.settings import load_settings
+
+    settings = load_settings()
+    plan = shots.Plan(data, tuple(sorted(labels or shots.SHOTS)), seeds, liked_above)
+    body = shots.measure(plan, settings, say=typer.echo)
+    path = write(name or data.replace("@", "-") + "-few-shot", body, settings)
+    typer.echo(f"{body['conditions']}\nwrote {path}")
     if as_json:
         typer.echo(json.dumps(body))
 
