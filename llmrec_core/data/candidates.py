@@ -5,6 +5,10 @@
 | full | every item that is not in the history |
 | 100-uniform | the withheld item and 99 drawn uniformly from items the user never touched |
 | 100-popular | likewise, drawn by popularity in training |
+| given-NAME | the first 20 of the list NAME that came with the data set, the withheld item in place of the last if absent |
+
+A published list is of what comes after a user's last but one item, so it serves test cases; users without one are not asked.
+Where there is none to use (validation), `given-NAME` draws 20 uniformly.
 
 The draw of a user depends on (seed, user) alone: not on which other users are asked, nor on their order.
 """
@@ -12,14 +16,18 @@ The draw of a user depends on (seed, user) alone: not on which other users are a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from llmrec_core.data.dataset import Dataset
 from llmrec_core.data.splits import Case, Split
-from llmrec_core.errors import UsageError
+from llmrec_core.errors import UnsupportedError, UsageError
+from llmrec_core.types import GIVEN_ITEMS, Columns
 
 MAX_RELEVANT = 10  # relevant items put among N sampled candidates, the earliest ones
 PADDING = -1
+GIVEN = "given-"
 
 
 def sample_cases(cases: Sequence[Case], users: int, seed: int) -> list[Case]:
@@ -36,18 +44,61 @@ def candidate_sets(split: Split, cases: Sequence[Case], kind: str, seed: int) ->
     """Item codes, int64, shape (cases, N); relevant items first, -1 pads rows that are shorter.
 
     Args:
-        kind: `full`, `N-uniform` or `N-popular`.
+        kind: `full`, `N-uniform`, `N-popular` or `given-NAME`.
 
     Raises:
         UsageError: for another kind.
+        UnsupportedError: when the data set came without lists of that name.
     """
     if kind == "full":
         return _stack([_full(split, case) for case in cases])
+    if kind.startswith(GIVEN):
+        lists = given_lists(split.dataset, kind.removeprefix(GIVEN))
+        return _stack([_given(split, case, lists, seed) for case in cases])
     count, _, how = kind.partition("-")
     if not count.isdigit() or int(count) < 2 or how not in ("uniform", "popular"):
-        raise UsageError(f"unknown candidate set {kind!r}; expected full, or e.g. 100-uniform or 100-popular")
+        raise UsageError(
+            f"unknown candidate set {kind!r}; expected full, e.g. 100-uniform or 100-popular, or given-NAME"
+        )
     weights = split.item_counts if how == "popular" else None
     return _stack([_sampled(split, case, int(count), weights, seed) for case in cases])
+
+
+def given_lists(dataset: Dataset, name: str) -> dict[int, np.ndarray]:
+    """User code → item codes of the list `name` that came with a data set, in its order.
+
+    Raises:
+        UnsupportedError: when there is none of that name.
+    """
+    table = dataset.extras.get("lists")
+    rows = table[table["method"] == name] if table is not None else None
+    if rows is None or not len(rows):
+        known = sorted(table["method"].unique()) if table is not None else []
+        raise UnsupportedError(
+            f"{dataset.name!r} has no candidate lists {name!r}; there are: {', '.join(known) or 'none'}"
+        )
+    code = {item: number for number, item in enumerate(dataset.items[Columns.ITEM_ID])}
+    user_code = {user: number for number, user in enumerate(dataset.users[Columns.USER_ID])}
+    return {
+        user_code[user]: np.array([code[item] for item in text.split()])
+        for user, text in zip(rows["user_id"], rows["items"], strict=True)
+    }
+
+
+def askable(split: Split, kind: str) -> Split:
+    """The split with the test cases that this kind can be asked for: all, or for `given-NAME` those of users with a list."""
+    if not kind.startswith(GIVEN):
+        return split
+    lists = given_lists(split.dataset, kind.removeprefix(GIVEN))
+    return replace(split, test=[case for case in split.test if case.user in lists])
+
+
+def _given(split: Split, case: Case, lists: dict[int, np.ndarray], seed: int) -> np.ndarray:
+    target = int(case.relevant[0])
+    if case.user not in lists or target != split.sequences[case.user][-1]:
+        return _sampled(split, case, GIVEN_ITEMS, None, seed)
+    others = [int(item) for item in lists[case.user][:GIVEN_ITEMS] if item != target]
+    return np.array([target, *others[: GIVEN_ITEMS - 1]])
 
 
 def _full(split: Split, case: Case) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Protocols for the hard regimes: few labels, cold items, cold users, and candidate lists that somebody published.
+"""Protocols for the hard regimes: few labels, cold items, cold users, hidden friends.
 
 Each takes data apart so that what it tests cannot have been learned: the few-shot sets share no user with the test
 set, cold items lose all their training interactions, cold users all of theirs but a short history at request time.
@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from llmrec_core.data.candidates import PADDING
 from llmrec_core.data.dataset import Dataset
 from llmrec_core.data.splits import Case, Split
 from llmrec_core.errors import UnsupportedError
@@ -145,36 +144,6 @@ def cold_users(split: Split, share: float = 0.2, history: int = 5, seed: int = 0
     return replace(
         split, name=f"{split.name}-cold-users", train=train, valid=asked(split.valid), test=asked(split.test)
     )
-
-
-def given_lists(split: Split, method: str, size: int = 20) -> tuple[list[Case], np.ndarray]:
-    """Cases and candidates of a published list: its first `size` items, the true next one in place of the last if absent.
-
-    That is LLMRank's protocol (has_gt, recall_budget = 20). The target is first in the row, as everywhere here.
-
-    Raises:
-        UnsupportedError: when the data set came without lists of that method.
-    """
-    table = split.dataset.extras.get("lists")
-    rows = table[table["method"] == method] if table is not None else None
-    if rows is None or not len(rows):
-        known = sorted(table["method"].unique()) if table is not None else []
-        raise UnsupportedError(
-            f"{split.dataset.name!r} has no candidate lists {method!r}; there are: {', '.join(known) or 'none'}"
-        )
-    code = {item: number for number, item in enumerate(split.dataset.items[Columns.ITEM_ID])}
-    user_code = {user: number for number, user in enumerate(split.dataset.users[Columns.USER_ID])}
-    by_user = {case.user: case for case in split.test}
-    cases, sets = [], []
-    for user, text in zip(rows["user_id"], rows["items"], strict=True):
-        case = by_user[user_code[user]]
-        listed = [code[item] for item in text.split()[:size]]
-        target = int(case.relevant[0])
-        others = [item for item in listed if item != target][: size - 1]
-        cases.append(case)
-        sets.append([target, *others] + [PADDING] * (size - 1 - len(others)))
-    order = np.argsort([case.user for case in cases], kind="stable")
-    return [cases[row] for row in order], np.array(sets)[order]
 
 
 def hide_edges(dataset: Dataset, share: float = 0.2, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from llmrec_core import __version__
-from llmrec_core.data.candidates import candidate_sets, sample_cases
+from llmrec_core.data.candidates import askable, candidate_sets, sample_cases
 from llmrec_core.data.dataset import Dataset
 from llmrec_core.data.splits import Case, Split, split
 from llmrec_core.experiments.context import RunContext
@@ -56,7 +56,7 @@ def execute(spec: RunSpec, dataset: Dataset, context: RunContext, settings: Sett
         "conditions", dataclasses.asdict(economics) | {"command": f"python -m llmrec_core run, spec {spec.hash}"}
     )
 
-    parts = split(dataset, spec.protocol.split)
+    parts = askable(split(dataset, spec.protocol.split), spec.protocol.candidates)
     cases = sample_cases(parts.test, spec.protocol.users, spec.protocol.seed)
     candidates = candidate_sets(parts, cases, spec.protocol.candidates, spec.protocol.seed)
     _members(parts, cases, context)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from llmrec_core.data.candidates import candidate_sets, sample_cases
+from llmrec_core.data.candidates import askable, candidate_sets, sample_cases
 from llmrec_core.data.dataset import Dataset
 from llmrec_core.data.splits import split
 from llmrec_core.experiments.ledger import Ledger
@@ -66,7 +66,7 @@ def measure(
         users: test users, drawn as the run's own were; 0 = all.
         queue: takes flagged items and knows what people decided.
     """
-    parts = split(dataset, protocol.split)
+    parts = askable(split(dataset, protocol.split), protocol.candidates)
     cases = sample_cases(parts.test, users, protocol.seed)
     offered = candidate_sets(parts, cases, protocol.candidates, protocol.seed)
     began = time.perf_counter()

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from llmrec_core.data.candidates import candidate_sets, sample_cases
+from llmrec_core.data.candidates import askable, candidate_sets, sample_cases
 from llmrec_core.data.dataset import Dataset
 from llmrec_core.data.splits import Case, Split, split
 from llmrec_core.data.text import item_texts
@@ -191,7 +191,7 @@ def measure(
     """
     began = time.perf_counter()
     protocol = spec.protocol
-    parts = split(dataset, protocol.split)
+    parts = askable(split(dataset, protocol.split), protocol.candidates)
     cases = sample_cases(parts.test, users, protocol.seed)
     offered = candidate_sets(parts, cases, protocol.candidates, protocol.seed)
     model = reread(load, spec, dataset, settings)

@@ -66,7 +66,7 @@ class ProtocolSpec:
     """`loo`: each user's last item, ties in file order. `time`: everything after a global instant. `loo-cold-items`: as `loo`, a
     tenth of the items without any training and only they are asked for. `loo-cold-users`: a fifth of the users likewise."""
     candidates: str = "100-uniform"
-    """`full`, or `N-uniform`: the withheld item and N-1 unseen ones drawn uniformly, fixed by seed."""
+    """`full`; `N-uniform` or `N-popular`: the withheld item and N-1 unseen ones, fixed by seed; `given-NAME`: the data set's own lists."""
     also_full: bool = False
     """Measure `split/full` besides, for recommenders that can afford it."""
     k: int = 10
@@ -76,10 +76,18 @@ class ProtocolSpec:
 
     def __post_init__(self) -> None:
         _choice("protocol", "split", self.split, SPLITS)
-        if self.candidates != "full":
+        if self.candidates.startswith("given-") and len(self.candidates) > 6:
+            if self.split != "loo":
+                raise UsageError(
+                    f"protocol.candidates {self.candidates!r} contradicts protocol.split {self.split!r}: published lists are of "
+                    "what comes after a user's last but one item; use split 'loo'"
+                )
+        elif self.candidates != "full":
             count, _, kind = self.candidates.partition("-")
             if kind not in ("uniform", "popular") or not count.isdigit() or int(count) < 2:
-                raise UsageError(f"protocol.candidates is {self.candidates!r}; expected 'full', or e.g. '100-uniform'")
+                raise UsageError(
+                    f"protocol.candidates is {self.candidates!r}; expected 'full', e.g. '100-uniform' or 'given-bm25'"
+                )
         _positive("protocol", "k", self.k)
 
     @property

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from llmrec_core.experiments.spec import RunSpec, run_from_dict
-from llmrec_core.types import Measurement
+from llmrec_core.types import GIVEN_ITEMS, Measurement
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,8 +98,9 @@ def batch_of(protocol: str) -> int:
 
 
 def candidates_of(protocol: str) -> str:
-    """`loo/100-uniform` → `100`; `full` stays `full`."""
-    return protocol.rpartition("/")[2].partition("-")[0]
+    """`loo/100-uniform` → `100`, `loo/given-bm25` → `20`; `full` stays `full`."""
+    first = protocol.rpartition("/")[2].partition("-")[0]
+    return str(GIVEN_ITEMS) if first == "given" else first
 
 
 def measurements_of(table: pd.DataFrame, run_id: str) -> tuple[Measurement, ...]:

@@ -26,10 +26,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from llmrec_core.data.candidates import candidate_sets, sample_cases
+from llmrec_core.data.candidates import askable, candidate_sets, sample_cases
 from llmrec_core.data.dataset import Dataset, load_dataset
 from llmrec_core.data.importing import plan_import, read_plan
-from llmrec_core.data.regimes import cold_items, few_shots, given_lists, given_pairs, hide_edges
+from llmrec_core.data.regimes import cold_items, few_shots, given_pairs, hide_edges
 from llmrec_core.data.splits import Split, split
 from llmrec_core.data.tables import Options
 from llmrec_core.experiments.context import RunContext
@@ -139,7 +139,8 @@ def llmrank_games(quick: bool) -> Row:
     """LLMRank's Table 3: 200 users, 20 random candidates with the true next item among them."""
     data = shared("llmrank-games")
     made = split(data, "loo")
-    cases, sets = given_lists(made, "random", 20)
+    made, sets = askable(made, "given-random"), "given-random"
+    cases = sample_cases(made.test, 0, 0)
     knn, text = fit(ItemKnn(window=3), made), fit(TfIdf(bm25=True, decay=1.0), made)
     fused = Fusion({"item-knn": knn, "tf-idf": text}, candidates="20-uniform", users=2_000, fitted=True)
     models = {"popularity": fit(Popularity(), made), "bm25": text, "item-knn": knn, "fusion of both": fit(fused, made)}

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from llmrec_core.data import regimes
+from llmrec_core.data import candidates, regimes
 from llmrec_core.data.dataset import build_dataset
 from llmrec_core.data.splits import split
 from llmrec_core.errors import UnsupportedError
@@ -68,15 +68,21 @@ def test_cold_things_are_nowhere_in_training(make, data):
     assert cold.item_counts.sum() < made.item_counts.sum()
 
 
-def test_given_lists_hold_the_target_once_and_first(data):
-    made = split(data, "loo")
-    cases, sets = regimes.given_lists(made, "bm25", size=4)
-    assert [case.user for case in cases] == [1, 5]
-    for case, row in zip(cases, sets, strict=True):
+def test_given_lists_hold_the_target_once_and_first(data, monkeypatch):
+    monkeypatch.setattr(candidates, "GIVEN_ITEMS", 4)
+    made = candidates.askable(split(data, "loo"), "given-bm25")
+    assert [case.user for case in made.test] == [1, 5]
+    sets = candidates.candidate_sets(made, made.test, "given-bm25", 0)
+    listed = candidates.given_lists(data, "bm25")
+    for case, row in zip(made.test, sets, strict=True):
         assert row[0] == case.relevant[0]
         assert (row == case.relevant[0]).sum() == 1
+        assert set(row[1:]) <= set(listed[case.user]) and len(row) == 4
+    drawn = candidates.candidate_sets(made, made.valid, "given-bm25", 0)
+    assert drawn.shape == (len(made.valid), 4) and (drawn[:, 0] == [case.relevant[0] for case in made.valid]).all()
+    assert candidates.askable(made, "full") is made
     with pytest.raises(UnsupportedError, match="bm25"):
-        regimes.given_lists(made, "pop")
+        candidates.askable(made, "given-pop")
 
 
 def test_hidden_friends_are_hidden_in_both_directions(data):
