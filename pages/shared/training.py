@@ -141,7 +141,12 @@ def protocol() -> dict[str, Any]:
     return {
         "split": split.selectbox("Split", SPLITS, key="train_split", bind="query-params"),
         "candidates": candidates.selectbox(
-            "Candidates", ("100-uniform", "100-popular", "full"), key="train_candidates", bind="query-params"
+            "Candidates",
+            ("100-uniform", "100-popular", "full"),
+            key="train_candidates",
+            bind="query-params",
+            accept_new_options=True,
+            help="Or type 50-uniform, 500-popular, or given-NAME for a list that came with the data set.",
         ),
         "users": int(users.number_input("Users, 0 = all", 0, 1_000_000, 400, key="train_users", bind="query-params")),
         "also_full": full.toggle("Rank all items besides", key="train_full", bind="query-params"),
