@@ -169,7 +169,7 @@ def _policy(clean: float) -> dict:
         },
         "lists": {"before": shape, "after": shape},
         "exposure": [{"kind": "genre", "group": "Horror", "before": 0.1, "after": 0.0}],
-        "policy_s": 1e-4, "scoring_s": 1e-3,
+        "titles_read_s": 0.1, "policy_s": 1e-4, "scoring_s": 1e-3,
     }  # fmt: skip
 
 

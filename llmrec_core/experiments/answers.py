@@ -134,7 +134,7 @@ def recommend(payload: Mapping[str, Any], settings: Settings, cache: dict[Any, A
     scores = loaded.recommender.score([history], offered[None])[0]
     acts: list[dict[str, Any]] = []
     if payload.get("policy") is not None:
-        scores, acts = _under_policy(payload, loaded, history, scores, offered, k, settings)
+        scores, acts = _under_policy(payload, loaded, scores, offered, k, settings, cache)
     best = [i for i in np.argsort(-scores, kind="stable")[:k] if np.isfinite(scores[i])]
     return {
         "run": payload["run"],
@@ -151,16 +151,22 @@ def recommend(payload: Mapping[str, Any], settings: Settings, cache: dict[Any, A
 
 
 def _under_policy(
-    payload: Mapping[str, Any], loaded: Loaded, history: np.ndarray, scores: np.ndarray, offered: np.ndarray, k: int,
-    settings: Settings,
+    payload: Mapping[str, Any], loaded: Loaded, scores: np.ndarray, offered: np.ndarray, k: int, settings: Settings,
+    cache: dict[Any, Any],
 ) -> tuple[np.ndarray, list[dict[str, Any]]]:  # fmt: skip
     """Scores under the policy, and the items it kept from the list with the rule."""
-    from llmrec_core.experiments.policy import Policy, ReviewQueue, apply
+    from llmrec_core.experiments.policy import Policy, ReviewQueue, apply, flagged
 
     dataset = loaded.dataset
     counts = np.bincount(dataset.interactions[Columns.ITEM], minlength=dataset.n_items)
     queue = ReviewQueue.of(dataset.name, settings)
-    applied = apply(Policy(**payload["policy"]), dataset, counts, [-1], scores[None], offered[None], k=k, queue=queue)
+    known = ("flags", dataset.content_hash)
+    if known not in cache:
+        cache[known] = flagged(dataset)
+    applied = apply(
+        Policy(**payload["policy"]), dataset, counts, [-1], scores[None], offered[None], k=k, queue=queue,
+        suspect=cache[known],
+    )  # fmt: skip
     titles = dict(zip(dataset.items[Columns.ITEM_ID].astype(str), dataset.items[Columns.TITLE], strict=True))
     return applied.scores[0], [
         {"item_id": act.item_id, "title": str(titles[act.item_id]), "rule": act.rule} for act in applied.acts

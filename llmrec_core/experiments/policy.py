@@ -168,6 +168,7 @@ def apply(
     *,
     k: int = 10,
     queue: ReviewQueue | None = None,
+    suspect: np.ndarray | None = None,
 ) -> Applied:
     """Scores and top-k lists under the policy.
 
@@ -175,9 +176,12 @@ def apply(
         counts: training interactions per item.
         users: user code of each row, for the audit.
         queue: decisions of people; approved items are shown in spite of a flag, rejected ones never.
+        suspect: `flagged(dataset)`, where it is known already: reading all titles takes a while.
     """
     began = time.perf_counter()
-    reasons = _hidden(policy, dataset, queue)
+    if suspect is None:
+        suspect = flagged(dataset)
+    reasons = _hidden(policy, dataset, queue, suspect)
     hidden = np.array([bool(reason) for reason in reasons])
     real = candidates >= 0
     spread = np.array([values[mask].std() for values, mask in zip(scores, real, strict=True)])[:, None]
@@ -199,13 +203,13 @@ def apply(
     return Applied(changed, after, acts, time.perf_counter() - began)
 
 
-def _hidden(policy: Policy, dataset: Dataset, queue: ReviewQueue | None) -> list[str]:
+def _hidden(policy: Policy, dataset: Dataset, queue: ReviewQueue | None, suspect: np.ndarray) -> list[str]:
     """Rule that hides each item, "" for none."""
     states = queue.states if queue is not None else {}
     blocked, genres = set(policy.block), set(policy.block_genres)
-    suspect = flagged(dataset) if policy.review_flagged else np.zeros(dataset.n_items, dtype=bool)
+    waiting = suspect & policy.review_flagged
     reasons = []
-    for item, own, flag in zip(dataset.items[Columns.ITEM_ID], dataset.items[Columns.GENRES], suspect, strict=True):
+    for item, own, flag in zip(dataset.items[Columns.ITEM_ID], dataset.items[Columns.GENRES], waiting, strict=True):
         if item in blocked or states.get(item) == "rejected":
             reasons.append("block")
         elif genres & set(str(own).split("|")):

@@ -19,7 +19,7 @@ from llmrec_core.data.candidates import askable, candidate_sets, sample_cases
 from llmrec_core.data.dataset import Dataset
 from llmrec_core.data.splits import split
 from llmrec_core.experiments.ledger import Ledger
-from llmrec_core.experiments.policy import Policy, ReviewQueue, apply, group_exposure
+from llmrec_core.experiments.policy import Policy, ReviewQueue, apply, flagged, group_exposure
 from llmrec_core.experiments.spec import ProtocolSpec
 from llmrec_core.metrics import ranking
 from llmrec_core.metrics.beyond import coverage, gini, novelty, top_k
@@ -72,8 +72,11 @@ def measure(
     began = time.perf_counter()
     scores = _scores(recommender, [case.history for case in cases], offered, say)
     scoring_s = time.perf_counter() - began
-    k, counts = protocol.k, parts.item_counts
-    applied = apply(policy, dataset, counts, [case.user for case in cases], scores, offered, k=k, queue=queue)
+    k, counts, asked = protocol.k, parts.item_counts, [case.user for case in cases]
+    began = time.perf_counter()
+    suspect = flagged(dataset)
+    once_s = time.perf_counter() - began
+    applied = apply(policy, dataset, counts, asked, scores, offered, k=k, queue=queue, suspect=suspect)
     relevant = np.stack([np.isin(row, case.relevant) for row, case in zip(offered, cases, strict=True)])
     plain = np.where(offered >= 0, scores, -np.inf)
     before, after = (ranking.ndcg(ranking.ranks(one, relevant), k) for one in (plain, applied.scores))
@@ -93,6 +96,7 @@ def measure(
         },
         "lists": {"before": _shape(lists, counts), "after": _shape(applied.lists, counts)},
         "exposure": exposure_by_group(dataset, lists, applied.lists, counts),
+        "titles_read_s": once_s,
         "policy_s": applied.wall_s / len(cases),
         "scoring_s": scoring_s / len(cases),
     }
@@ -141,10 +145,11 @@ def exposure_by_group(
 def sentence(run: str, body: dict[str, Any]) -> str:
     """What the policy does to this run, in one line."""
     gap, before, after = (body["ndcg"][name] for name in ("difference", "before", "after"))
-    sure = "told apart from none" if not gap["low"] <= 0 <= gap["high"] else "not told apart from none"
+    sure = "beyond chance" if not gap["low"] <= 0 <= gap["high"] else "within chance"
     acts = ", ".join(f"{count} {rule}" for rule, count in sorted(body["acts"].items())) or "no act"
     return (
         f"{run}: the policy changes {body['changed_lists']} of {body['users']} lists ({acts}). NDCG@{body['k']} "
         f"{before['value']:.3f} to {after['value']:.3f}, difference {gap['mean']:+.3f} ({gap['low']:+.3f} to {gap['high']:+.3f}), "
-        f"{sure}. It takes {1e3 * body['policy_s']:.2f} ms a request beside {1e3 * body['scoring_s']:.2f} ms of scoring."
+        f"{sure}. It takes {1e3 * body['policy_s']:.2f} ms a request beside {1e3 * body['scoring_s']:.2f} ms of scoring, and "
+        f"{body['titles_read_s']:.2f} s once to read all titles."
     )

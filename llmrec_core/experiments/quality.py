@@ -201,9 +201,10 @@ def list_table(rows: Sequence[Row], protocol: str) -> pd.DataFrame:
         if any(figure.value is not None for figure in found.values()):
             weighted = found["NDCG@10, items alike"]
             line = {"Run": row.name} | {title: figure.value for title, figure in found.items()}
-            lines.append(line | {"Low": weighted.low, "High": weighted.high})
+            missing = [f"{title}: not measured, {one.reason}" for title, one in found.items() if one.value is None]
+            lines.append(line | {"Low": weighted.low, "High": weighted.high, "Note": "; ".join(missing)})
     columns = ["Run", *LIST_FIGURES.values()]
-    return pd.DataFrame(lines, columns=[*columns[:-1], "Low", "High", columns[-1]])
+    return pd.DataFrame(lines, columns=[*columns[:-1], "Low", "High", columns[-1], "Note"])
 
 
 def check_table(documents: Mapping[str, Sequence[Mapping[str, Any]]]) -> pd.DataFrame:
@@ -224,7 +225,8 @@ def check_sentence(table: pd.DataFrame) -> str:
         which = "; ".join(f"{run}: {check}" for run, check in zip(failed["Run"], failed["Check"], strict=True))
         return f"{len(failed)} of {len(table)} checks failed, so do not rely on {which}."
     made = int((table["Result"] == "passed").sum())
-    return f"All {made} checks passed; {len(table) - made} were not made, with the reason."
+    left = len(table) - made
+    return f"All {made} checks passed" + (f"; {left} were not made, for the reason given." if left else ".")
 
 
 def policy_table(documents: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:

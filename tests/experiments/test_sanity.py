@@ -99,6 +99,6 @@ def test_checks_are_told_in_a_sentence():
     good, bad = {"check": "candidates", "passed": True, "detail": "d"}, {"check": "x", "passed": False, "detail": "d"}
     left = {"check": "shuffled-labels", "passed": None, "detail": "it learns from no labels"}
     assert quality.check_sentence(quality.check_table({"A": [good, left]})) == (
-        "All 1 checks passed; 1 were not made, with the reason."
+        "All 1 checks passed; 1 were not made, for the reason given."
     )
     assert "do not rely on B: x" in quality.check_sentence(quality.check_table({"A": [good], "B": [bad]}))
