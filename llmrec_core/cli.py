@@ -347,7 +347,8 @@ def recommend(
         with out.open("w", encoding="utf-8") as sink:
             for user_id in users:
                 body = _answer("recommend", ask | {"user": user_id}, cache)
-                sink.write(json.dumps({"user": user_id, "items": body["items"]}, ensure_ascii=False) + "\n")
+                kept = {"acts": body["acts"]} if policy is not None else {}
+                sink.write(json.dumps({"user": user_id, "items": body["items"]} | kept, ensure_ascii=False) + "\n")
         print(f"wrote {len(users)} lists to {out}")
         return
     body = _answer("recommend", ask | ({"user": user} if user else {"history_titles": history}))

@@ -7,8 +7,6 @@ from typing import Any
 
 SPLITS = ("loo", "time", "loo-cold-items", "loo-cold-users")
 """Ways to part a data set into training, validation and test: data/splits.py."""
-
-
 GIVEN_ITEMS = 20
 """Items taken of a published candidate list: LLMRank's recall_budget (arXiv:2305.08845)."""
 

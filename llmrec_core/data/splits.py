@@ -4,7 +4,6 @@
 |---|---|---|---|
 | loo | all but a user's last two | the same → last but one | all but the last → last |
 | time | before T1 | before T1 → from T1 to T2 | before T2 → from T2 on |
-
 | loo-cold-items | as loo, a tenth of the items taken out | as loo, where the relevant item is one of those | likewise |
 | loo-cold-users | as loo, a fifth of the users taken out | of those alone, the history cut to five items | likewise |
 

@@ -134,8 +134,8 @@ def recommend(payload: Mapping[str, Any], settings: Settings, cache: dict[Any, A
     scores = loaded.recommender.score([history], offered[None])[0]
     acts: list[dict[str, Any]] = []
     if payload.get("policy") is not None:
-        scores, acts = _under_policy(payload, loaded, scores, offered, k, settings, cache)
-    best = [i for i in np.argsort(-scores, kind="stable")[:k] if np.isfinite(scores[i])]
+        scores, offered, acts = _under_policy(payload, loaded, scores, offered, k, settings, cache)
+    best = np.argsort(-scores, kind="stable")[:k]
     return {
         "run": payload["run"],
         "name": loaded.spec.name,
@@ -153,24 +153,26 @@ def recommend(payload: Mapping[str, Any], settings: Settings, cache: dict[Any, A
 def _under_policy(
     payload: Mapping[str, Any], loaded: Loaded, scores: np.ndarray, offered: np.ndarray, k: int, settings: Settings,
     cache: dict[Any, Any],
-) -> tuple[np.ndarray, list[dict[str, Any]]]:  # fmt: skip
-    """Scores under the policy, and the items it kept from the list with the rule."""
+) -> tuple[np.ndarray, np.ndarray, list[dict[str, Any]]]:  # fmt: skip
+    """Scores and items that the policy lets through, and what it kept from the list with the rule."""
     from llmrec_core.experiments.policy import Policy, ReviewQueue, apply, flagged
 
     dataset = loaded.dataset
     counts = np.bincount(dataset.interactions[Columns.ITEM], minlength=dataset.n_items)
     queue = ReviewQueue.of(dataset.name, settings)
-    known = ("flags", dataset.content_hash)
-    if known not in cache:
+    policy, known = Policy(**payload["policy"]), ("flags", dataset.content_hash)
+    if policy.review_flagged and known not in cache:
         cache[known] = flagged(dataset)
     applied = apply(
-        Policy(**payload["policy"]), dataset, counts, [-1], scores[None], offered[None], k=k, queue=queue,
-        suspect=cache[known],
-    )  # fmt: skip
+        policy, dataset, counts, [-1], scores[None], offered[None], k=k, queue=queue, suspect=cache.get(known)
+    )
+    shown = np.isfinite(applied.scores[0])
     titles = dict(zip(dataset.items[Columns.ITEM_ID].astype(str), dataset.items[Columns.TITLE], strict=True))
-    return applied.scores[0], [
-        {"item_id": act.item_id, "title": str(titles[act.item_id]), "rule": act.rule} for act in applied.acts
-    ]
+    return (
+        applied.scores[0][shown],
+        offered[shown],
+        [{"item_id": act.item_id, "title": str(titles[act.item_id]), "rule": act.rule} for act in applied.acts],
+    )
 
 
 def titled(dataset: Dataset, item: int) -> dict[str, Any]:

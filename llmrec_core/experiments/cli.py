@@ -114,13 +114,14 @@ def few_shot(
     as_json: JsonFlag = False,
 ) -> None:
     """Will somebody new like an item: AUC, GAUC, log loss and calibration against the number of labelled pairs."""
+    from llmrec_core.data.dataset import load_dataset
     from llmrec_core.experiments import few_shot as shots
     from llmrec_core.experiments.label_files import write
     from llmrec_core.settings import load_settings
 
     settings = load_settings()
     plan = shots.Plan(data, tuple(sorted(labels or shots.SHOTS)), seeds, liked_above)
-    body = shots.measure(plan, settings, say=typer.echo)
+    body = shots.measure(plan, load_dataset(data, settings), say=typer.echo)
     path = write(name or data.replace("@", "-") + "-few-shot", body, settings)
     typer.echo(f"{body['conditions']}\nwrote {path}")
     if as_json:
@@ -159,12 +160,14 @@ def policy_review(
     as_json: JsonFlag = False,
 ) -> None:
     """Flagged items that wait for a person: list them, or decide one with --item and --as."""
+    from llmrec_core.data.dataset import load_dataset
     from llmrec_core.experiments.policy import ReviewQueue
     from llmrec_core.settings import load_settings
 
     if bool(item) != bool(state):
         raise UsageError("--item ID and --as STATE go together")
-    queue = ReviewQueue.of(data, load_settings())
+    settings = load_settings()
+    queue = ReviewQueue.of(load_dataset(data, settings).name, settings)
     if item:
         queue.decide(item, state)
     for known, decision in queue.states.items():

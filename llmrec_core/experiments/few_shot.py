@@ -14,12 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from llmrec_core.data.dataset import Dataset, load_dataset
+from llmrec_core.data.dataset import Dataset
 from llmrec_core.data.regimes import SHOTS, Pairs, few_shots, given_pairs, made_pairs
 from llmrec_core.errors import UnsupportedError, UsageError
 from llmrec_core.metrics import classification
 from llmrec_core.recommenders.pairs import RECENT, PairModel, like_rate
-from llmrec_core.settings import Settings
 from llmrec_core.types import Columns
 
 MOST_TEST = 5_000
@@ -62,18 +61,21 @@ def pairs_of(dataset: Dataset, liked_above: float | None = None) -> tuple[Pairs,
     return train, test.take(rows), f"pairs made from ratings, liked above {level:.3g}"
 
 
-def measure(plan: Plan, settings: Settings, say: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
+def measure(plan: Plan, dataset: Dataset, say: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
     """Rows as of a label curve, with GAUC, log loss, calibration error and the paired gain over the like rate.
 
     Raises:
         UnsupportedError: as `pairs_of`, or when one side has only liked or only disliked pairs.
     """
-    dataset = load_dataset(plan.data, settings)
     train, test, origin = pairs_of(dataset, plan.liked_above)
     for side, pairs in (("training", train), ("test", test)):
         if len(np.unique(pairs.labels)) < 2:
             raise UnsupportedError(f"{plan.data!r} has {side} pairs of one class only: AUC is undefined")
-    base = like_rate(test)
+    base, recent = like_rate(test), like_rate(test, RECENT)
+    free = [
+        _row("Like rate of the history", 0, test, [base], base, 0.0),
+        _row(f"Like rate, recent items weigh more ({RECENT:g})", 0, test, [recent], base, 0.0),
+    ]
     rows: list[dict[str, Any]] = []
     for n in sorted({min(n, len(train)) for n in plan.labels}):
         predicted, seconds = [], 0.0
@@ -81,17 +83,12 @@ def measure(plan: Plan, settings: Settings, say: Callable[[str], None] = lambda 
             began = time.perf_counter()
             predicted.append(PairModel(dataset.n_items).fit(few_shots(train, n, seed)).predict(test))
             seconds += time.perf_counter() - began
-        methods = (
-            ("Like rate of the history", [base], 0.0),
-            (f"Like rate, recent items weigh more ({RECENT:g})", [like_rate(test, RECENT)], 0.0),
-            ("Regression on like rates and item quality", predicted, seconds / plan.seeds),
-        )
-        rows += [_row(name, n, test, scores, base, spent) for name, scores, spent in methods]
-        last = rows[-1]
+        last = _row("Regression on like rates and item quality", n, test, predicted, base, seconds / plan.seeds)
+        rows += [*(one | {"labels": n} for one in free), last]
         gap = last["gain_over_like_rate"]
         say(
             f"{n:5,} labels: AUC {last['value']:.3f} ({last['low']:.3f} to {last['high']:.3f}; over people {last['low_users']:.3f} to "
-            f"{last['high_users']:.3f}), {gap[0]:+.3f} ({gap[1]:+.3f} to {gap[2]:+.3f}) over the like rate's {rows[-3]['value']:.3f}; "
+            f"{last['high_users']:.3f}), {gap[0]:+.3f} ({gap[1]:+.3f} to {gap[2]:+.3f}) over the like rate's {free[0]['value']:.3f}; "
             f"GAUC {last['gauc']:.3f}, log loss {last['log_loss']:.3f}, calibration error {last['calibration_error']:.3f}"
         )
     people = len(np.unique(test.users))

@@ -90,6 +90,28 @@ def _named(table: Mapping[str, Any]) -> RunSpec:
     return run_from_dict({**table, "name": run_name(spec)})
 
 
+_USUAL: dict[str, dict[str, Any]] = {
+    "sasrec": {"adaptation": "full"},
+    "text-sasrec": {"backbone": "minilm-l6", "adaptation": "full"},
+    "bi-encoder": {"backbone": "minilm-l6"},
+    "cross-encoder": {"backbone": "minilm-l6", "depth": 2, "head": "attention", "history_attention": "per_item", "adaptation": "full"},
+    "decoder": {"backbone": "smollm2-135m", "depth": 10, "head": "yes-no", "adaptation": "lora", "history_items": 5},
+    "fusion": {"retriever": "item-knn+tf-idf"},
+}  # fmt: skip
+
+
+def usual_run(family: str, steps: int) -> RunSpec:
+    """A run of the family as small as it is of use, with training that learns on ml-100k: for checks of any family.
+
+    Raises:
+        UsageError: for an unknown family, or a cascade, which reads with another run's weights.
+    """
+    recommender = {"family": family, **_USUAL.get(family, {})}
+    method = recommender.get("adaptation", "none")
+    training = {"steps": steps, "validate_every": steps, "warmup_steps": min(20, steps // 4)}
+    return _named({"recommender": recommender, "training": SUITED.get((family, method), {}) | training})
+
+
 def expected_minutes(spec: RunSpec, rows: Iterable[Row]) -> float | None:
     """Minutes of finished runs alike (family, backbone, method), scaled by steps and depth; `None` without any."""
     minutes = []

@@ -176,10 +176,12 @@ def apply(
         counts: training interactions per item.
         users: user code of each row, for the audit.
         queue: decisions of people; approved items are shown in spite of a flag, rejected ones never.
-        suspect: `flagged(dataset)`, where it is known already: reading all titles takes a while.
+        suspect: `flagged(dataset)`, where it is known already: reading all titles takes a while. Unused without `review_flagged`.
     """
     began = time.perf_counter()
-    if suspect is None:
+    if not policy.review_flagged:
+        suspect = np.zeros(dataset.n_items, dtype=bool)
+    elif suspect is None:
         suspect = flagged(dataset)
     reasons = _hidden(policy, dataset, queue, suspect)
     hidden = np.array([bool(reason) for reason in reasons])
@@ -207,9 +209,8 @@ def _hidden(policy: Policy, dataset: Dataset, queue: ReviewQueue | None, suspect
     """Rule that hides each item, "" for none."""
     states = queue.states if queue is not None else {}
     blocked, genres = set(policy.block), set(policy.block_genres)
-    waiting = suspect & policy.review_flagged
     reasons = []
-    for item, own, flag in zip(dataset.items[Columns.ITEM_ID], dataset.items[Columns.GENRES], waiting, strict=True):
+    for item, own, flag in zip(dataset.items[Columns.ITEM_ID], dataset.items[Columns.GENRES], suspect, strict=True):
         if item in blocked or states.get(item) == "rejected":
             reasons.append("block")
         elif genres & set(str(own).split("|")):

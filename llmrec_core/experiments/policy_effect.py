@@ -74,8 +74,8 @@ def measure(
     scoring_s = time.perf_counter() - began
     k, counts, asked = protocol.k, parts.item_counts, [case.user for case in cases]
     began = time.perf_counter()
-    suspect = flagged(dataset)
-    once_s = time.perf_counter() - began
+    suspect = flagged(dataset) if policy.review_flagged else None
+    once_s = time.perf_counter() - began if policy.review_flagged else None
     applied = apply(policy, dataset, counts, asked, scores, offered, k=k, queue=queue, suspect=suspect)
     relevant = np.stack([np.isin(row, case.relevant) for row, case in zip(offered, cases, strict=True)])
     plain = np.where(offered >= 0, scores, -np.inf)
@@ -147,9 +147,9 @@ def sentence(run: str, body: dict[str, Any]) -> str:
     gap, before, after = (body["ndcg"][name] for name in ("difference", "before", "after"))
     sure = "beyond chance" if not gap["low"] <= 0 <= gap["high"] else "within chance"
     acts = ", ".join(f"{count} {rule}" for rule, count in sorted(body["acts"].items())) or "no act"
+    titles = f", and {body['titles_read_s']:.2f} s once to read all titles" if body["titles_read_s"] is not None else ""
     return (
         f"{run}: the policy changes {body['changed_lists']} of {body['users']} lists ({acts}). NDCG@{body['k']} "
         f"{before['value']:.3f} to {after['value']:.3f}, difference {gap['mean']:+.3f} ({gap['low']:+.3f} to {gap['high']:+.3f}), "
-        f"{sure}. It takes {1e3 * body['policy_s']:.2f} ms a request beside {1e3 * body['scoring_s']:.2f} ms of scoring, and "
-        f"{body['titles_read_s']:.2f} s once to read all titles."
+        f"{sure}. It takes {1e3 * body['policy_s']:.2f} ms a request beside {1e3 * body['scoring_s']:.2f} ms of scoring{titles}."
     )

@@ -76,18 +76,19 @@ class ProtocolSpec:
 
     def __post_init__(self) -> None:
         _choice("protocol", "split", self.split, SPLITS)
-        if self.candidates.startswith("given-") and len(self.candidates) > 6:
+        count, _, kind = self.candidates.partition("-")
+        if count == "given" and kind:
             if self.split != "loo":
                 raise UsageError(
                     f"protocol.candidates {self.candidates!r} contradicts protocol.split {self.split!r}: published lists are of "
                     "what comes after a user's last but one item; use split 'loo'"
                 )
-        elif self.candidates != "full":
-            count, _, kind = self.candidates.partition("-")
-            if kind not in ("uniform", "popular") or not count.isdigit() or int(count) < 2:
-                raise UsageError(
-                    f"protocol.candidates is {self.candidates!r}; expected 'full', e.g. '100-uniform' or 'given-bm25'"
-                )
+        elif self.candidates != "full" and (
+            kind not in ("uniform", "popular") or not count.isdigit() or int(count) < 2
+        ):
+            raise UsageError(
+                f"protocol.candidates is {self.candidates!r}; expected 'full', e.g. '100-uniform' or 'given-bm25'"
+            )
         _positive("protocol", "k", self.k)
 
     @property

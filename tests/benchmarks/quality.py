@@ -29,19 +29,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from llmrec_core.data.candidates import askable, candidate_sets, sample_cases
 from llmrec_core.data.dataset import Dataset, load_dataset
 from llmrec_core.data.importing import plan_import, read_plan
-from llmrec_core.data.regimes import cold_items, few_shots, given_pairs, hide_edges
+from llmrec_core.data.regimes import cold_items, hide_edges
 from llmrec_core.data.splits import Split, split
 from llmrec_core.data.tables import Options
+from llmrec_core.experiments import few_shot
 from llmrec_core.experiments.context import RunContext
 from llmrec_core.experiments.spec import run_from_dict
-from llmrec_core.metrics import classification, ranking
+from llmrec_core.metrics import ranking
 from llmrec_core.metrics.evaluate import per_user
 from llmrec_core.metrics.intervals import bootstrap_mean, paired_difference
 from llmrec_core.recommenders import friends
 from llmrec_core.recommenders.ease import Ease
 from llmrec_core.recommenders.fusion import Fusion
 from llmrec_core.recommenders.knn import ItemKnn
-from llmrec_core.recommenders.pairs import PairModel, like_rate
 from llmrec_core.recommenders.popularity import Popularity
 from llmrec_core.recommenders.registry import build, family_class
 from llmrec_core.recommenders.tfidf import TfIdf
@@ -138,8 +138,8 @@ def amazon_beauty(quick: bool) -> Row:
 def llmrank_games(quick: bool) -> Row:
     """LLMRank's Table 3: 200 users, 20 random candidates with the true next item among them."""
     data = shared("llmrank-games")
-    made = split(data, "loo")
-    made, sets = askable(made, "given-random"), "given-random"
+    sets = "given-random"
+    made = askable(split(data, "loo"), sets)
     cases = sample_cases(made.test, 0, 0)
     knn, text = fit(ItemKnn(window=3), made), fit(TfIdf(bm25=True, decay=1.0), made)
     fused = Fusion({"item-knn": knn, "tf-idf": text}, candidates="20-uniform", users=2_000, fitted=True)
@@ -349,52 +349,10 @@ def _published_bm25(data: Dataset) -> Callable[[Sequence[np.ndarray], np.ndarray
 
 def tallrec_movie(quick: bool) -> Row:
     """AUC on the 1,000 test prompts of 16 new users; n training prompts, 5 seeds, intervals over rows and over users."""
-    data = shared("tallrec-movie")
-    train, test = given_pairs(data, "train"), given_pairs(data, "test")
-    base = like_rate(test)
-    rows = [_auc_row("like rate of the prompt", test, base)]
-    rows.append(_auc_row("like rate, recent items weigh more (0.85)", test, like_rate(test, 0.85)))
-    for n in (64, 256, 1_024, 8_000):
-        seeds = range(3 if quick else 5)
-        predicted = [PairModel(data.n_items).fit(few_shots(train, n, seed)).predict(test) for seed in seeds]
-        values = [classification.auc(test.labels, p) for p in predicted]
-        mean_row = _auc_row(f"regression on like rates and item quality, n = {n}", test, np.mean(predicted, axis=0))
-        gaps = [_auc_gain(test, p, base) for p in predicted]
-        rows.append(
-            {
-                "name": f"n = {n}",
-                "value": float(np.mean(values)),
-                "seeds": [round(value, 4) for value in values],
-                "spread": float(np.std(values, ddof=1)),
-                "gain_over_like_rate_by_seed": gaps,
-                "seeds_averaged": mean_row,
-            }
-        )
+    plan = few_shot.Plan("tallrec-movie", (64, 256, 1_024, 8_000), 3 if quick else 5)
+    body = few_shot.measure(plan, shared("tallrec-movie"))
+    rows = [{"name": f"{one['method']}, n = {one['labels']}", **one} for one in body["rows"]]
     return {"protocol": "TALLRec test, AUC", "rows": rows}
-
-
-def _auc_row(name: str, pairs: Any, scores: np.ndarray) -> Row:
-    value, low, high = classification.bootstrap(classification.auc, pairs.labels, scores)
-    _, user_low, user_high = classification.bootstrap_groups(classification.auc, pairs.users, pairs.labels, scores)
-    gauc = classification.gauc(pairs.labels, scores, pairs.users)
-    return {
-        "name": name,
-        "value": value,
-        "low": low,
-        "high": high,
-        "low_users": user_low,
-        "high_users": user_high,
-        "gauc": gauc,
-    }
-
-
-def _auc_gain(pairs: Any, scores: np.ndarray, base: np.ndarray) -> list[float]:
-    """Paired difference of AUC over resampled rows: [difference, low, high]."""
-
-    def difference(labels: np.ndarray, a: np.ndarray, b: np.ndarray) -> float:
-        return classification.auc(labels, a) - classification.auc(labels, b)
-
-    return [round(v, 4) for v in classification.bootstrap(difference, pairs.labels, scores, base)]
 
 
 def lastfm_2k(quick: bool) -> Row:

@@ -27,12 +27,11 @@ def films():
     return build_dataset("films", pd.DataFrame(rows, columns=["user_id", "item_id", "rating", "timestamp"]))
 
 
-def test_people_are_apart_and_the_figures_are_those_of_the_predictions(films, settings, monkeypatch):
-    monkeypatch.setattr(few_shot, "load_dataset", lambda *_: films)
+def test_people_are_apart_and_the_figures_are_those_of_the_predictions(films):
     train, test, origin = few_shot.pairs_of(films, 3.0)
     assert not set(train.users) & set(test.users) and origin == "pairs made from ratings, liked above 3"
     lines = []
-    body = few_shot.measure(few_shot.Plan("films", (8, 256), seeds=3, liked_above=3.0), settings, say=lines.append)
+    body = few_shot.measure(few_shot.Plan("films", (8, 256), seeds=3, liked_above=3.0), films, say=lines.append)
     assert len(lines) == 2 and len(body["rows"]) == 6
     base, recent, ours = body["rows"][-3:]
     assert base["value"] == pytest.approx(classification.auc(test.labels, like_rate(test)))
@@ -60,7 +59,7 @@ def test_a_plan_says_what_it_expects():
 
 
 def test_the_command_stores_a_curve_for_the_quality_page(films, settings, monkeypatch):
-    monkeypatch.setattr(few_shot, "load_dataset", lambda *_: films)
+    monkeypatch.setattr("llmrec_core.data.dataset.load_dataset", lambda *_: films)
     app = typer.Typer()
     cli.register(app)
     asked = ["few-shot", "--data", "films", "--labels", "16", "--seeds", "2", "--liked-above", "3"]

@@ -173,6 +173,7 @@ def test_a_run_is_measured_reviewed_and_obeyed_by_recommendations(shop, settings
     model.fit(split(spoiled, "loo"), RunContext(Path()))
     loaded = answers.Loaded(spec, spoiled, model)
     monkeypatch.setattr(answers, "load_run", lambda *_: loaded)
+    monkeypatch.setattr("llmrec_core.data.dataset.load_dataset", lambda *_: spoiled)
     path = tmp_path / "policy.toml"
     path.write_text('block_genres = ["Horror"]')
     app = typer.Typer()

@@ -9,8 +9,10 @@ import pytest
 
 from llmrec_core.data.dataset import build_dataset
 from llmrec_core.data.splits import split
+from llmrec_core.errors import UsageError
 from llmrec_core.experiments import quality, sanity
-from llmrec_core.experiments.spec import RecommenderSpec, RunSpec, run_from_dict
+from llmrec_core.experiments.grid import usual_run
+from llmrec_core.experiments.spec import FAMILIES, NEURAL_TEXT, RecommenderSpec, RunSpec, run_from_dict
 from llmrec_core.recommenders.registry import build
 
 
@@ -31,10 +33,9 @@ def passed(results):
 @pytest.mark.parametrize("family", ["popularity", "item-knn", "ease", "tf-idf"])
 def test_honest_families_pass(family, made, tmp_path):
     make = partial(build, RunSpec(recommender=RecommenderSpec(family=family)), settings=None)
-    assert all(passed(sanity.check_recommender(make, made, tmp_path, "20-uniform")).values())
-    fitted = make(made.dataset)
-    fitted.fit(made, sanity.RunContext(tmp_path))
-    assert all(passed(sanity.check_measurement(fitted.score, made, "20-uniform")).values())
+    found = passed(sanity.check_recommender(make, made, tmp_path, "20-uniform"))
+    assert set(found) == {"shuffled-labels", "shuffled-targets", "order-and-batch", "independent-metric"}
+    assert all(found.values()), found
 
 
 @pytest.mark.parametrize("name", ["loo", "time"])
@@ -102,3 +103,17 @@ def test_checks_are_told_in_a_sentence():
         "All 1 checks passed; 1 were not made, for the reason given."
     )
     assert "do not rely on B: x" in quality.check_sentence(quality.check_table({"A": [good], "B": [bad]}))
+
+
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family != "cascade"])
+def test_every_family_has_a_usual_run_to_check(family):
+    spec = usual_run(family, 40)
+    assert spec.recommender.family == family and spec.training.steps == 40
+    assert bool(spec.recommender.backbone) == (family in NEURAL_TEXT)
+
+
+def test_a_cascade_and_a_typo_have_no_usual_run():
+    with pytest.raises(UsageError, match=r"needs recommender\.retriever"):
+        usual_run("cascade", 40)
+    with pytest.raises(UsageError, match="Did you mean 'sasrec'"):
+        usual_run("sasrek", 40)
