@@ -1,51 +1,42 @@
-"""The frame of the app: page config, navigation, shared sidebar. Run with `streamlit run app.py`."""
+"""The web app: `streamlit run app.py`, or `llmrec up`, which starts a worker too.
 
-from pathlib import Path
+However it is started, it refuses to be reached by others while nobody logs in: when it starts, by
+its options, and at every request, by where that came in (pages/shared/web_guard.py). What is drawn
+is pages/shared/studio.py.
+"""
+
+import os
+import sys
 
 import streamlit as st
+from starlette.middleware import Middleware
+from streamlit.starlette import App
 
-from pages.shared import frame
+from llmrec_core.access import check_web, read_access, require_login_packages
+from llmrec_core.errors import LlmrecError
+from llmrec_core.installation import STUDIO
+from llmrec_core.settings import load_settings
+from pages.shared.sessions import ended_logins
+from pages.shared.web_guard import WebGuard
 
-PAGES = Path(__file__).parent / "pages"
-
-# section → (file, title, icon, address)
-MAP = {
-    "Answer": (
-        ("answer/start.py", "Start", "home", "start"),
-        ("answer/decide.py", "Decide", "balance", "decide"),
-        ("answer/plan.py", "Plan", "calculate", "plan"),
-        ("answer/report.py", "Report", "description", "report"),
-    ),
-    "Recommendations": (
-        ("recommendations/side_by_side.py", "Side by side", "view_column", "side-by-side"),
-        ("recommendations/why_this_item.py", "Why this item", "help", "why-this-item"),
-        ("recommendations/what_drives.py", "What drives the model", "insights", "what-drives-the-model"),
-    ),
-    "Measure": (
-        ("measure/quality.py", "Quality", "grade", "quality"),
-        ("measure/profile.py", "Profile", "speed", "profile"),
-        ("measure/this_machine.py", "This machine", "memory", "this-machine"),
-        ("measure/other_hardware.py", "Other hardware", "dns", "other-hardware"),
-    ),
-    "Build": (
-        ("build/data.py", "Data", "database", "data"),
-        ("build/train.py", "Train", "model_training", "train"),
-        ("build/runs.py", "Runs", "list_alt", "runs"),
-    ),
-}
-
-# A file, set before the navigation: a page's material icon as favicon would be fetched from a font server.
-st.set_page_config(page_icon=str(PAGES.parent / "assets" / "icon.png"), layout="wide")
-sections = {
-    section: [
-        st.Page(PAGES / file, title=title, icon=f":material/{icon}:", url_path=address, default=address == "start")
-        for file, title, icon, address in pages
-        if (PAGES / file).exists()
-    ]
-    for section, pages in MAP.items()
-}
-page = st.navigation(sections, expanded=True)
-st.set_page_config(f"{page.title} – LLMRec Studio")
-with frame.sentences():
-    frame.draw()
-    page.run()
+os.umask(0o077)  # what the pages store is the reader's own
+settings = load_settings()
+without_login = os.environ.get("LLMREC_WITHOUT_LOGIN") == "1"
+try:
+    access = read_access(settings)
+    require_login_packages(access)
+    check_web(
+        access,
+        address=st.get_option("server.address"),
+        hosts=st.get_option("server.allowedHosts"),
+        cors=st.get_option("server.enableCORS"),
+        xsrf=st.get_option("server.enableXsrfProtection"),
+        without_login=without_login,
+    )
+except LlmrecError as error:
+    sys.exit(f"error: {error}")
+guard = Middleware(
+    WebGuard, access=access, without_login=without_login, ended=ended_logins(settings.home)
+)
+login = {} if access.login is None else {"auth": dict(vars(access.login))}
+app = App(STUDIO, middleware=[guard], secrets=login)

@@ -3,4 +3,4 @@
 Submodules are imported where they are used, so that reading results needs no torch.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

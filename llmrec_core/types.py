@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
-SPLITS = ("loo", "time", "loo-cold-items", "loo-cold-users")
+from llmrec_core.language import t
+
+SplitName = Literal["loo", "time", "loo-cold-items", "loo-cold-users"]
+SPLITS: tuple[SplitName, ...] = get_args(SplitName)
 """Ways to part a data set into training, validation and test: data/splits.py."""
+RepeatRule = Literal["first", "last", "all"]
+REPEATS: tuple[RepeatRule, ...] = get_args(RepeatRule)
+"""Which events of a repeated item a model reads: data/history.py."""
 GIVEN_ITEMS = 20
 """Items taken of a published candidate list: LLMRank's recall_budget (arXiv:2305.08845)."""
 
@@ -44,14 +50,18 @@ class Measurement:
 
     def __post_init__(self) -> None:
         if self.value is None and not self.reason:
-            raise ValueError(f"measurement {self.name!r} has no value: say why in reason=")
+            raise ValueError(
+                t("measurement {name!r} has no value: say why in reason=", name=self.name)
+            )
         if self.value is not None and self.value != self.value:
-            raise ValueError(f"measurement {self.name!r} is NaN: pass value=None and a reason")
+            raise ValueError(
+                t("measurement {name!r} is NaN: pass value=None and a reason", name=self.name)
+            )
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Raw values behind a measurement: per-user metrics (keys = user codes), latencies of a window."""
+    """Raw values behind a measurement: latencies, or a metric per user (keys = user codes)."""
 
     name: str
     values: list[float]

@@ -1,23 +1,32 @@
-"""What all tests share: a home of their own, a ledger on SQLite and on PostgreSQL, missing hardware as skips."""
+"""What all tests share: an empty home, a ledger on either database, one browser, skips as they are."""
 
 from __future__ import annotations
 
-import os
-import pwd
-import shutil
-import socket
-import subprocess
-import time
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
 
 import pytest
+from playwright.sync_api import Browser, expect, sync_playwright
 
-from llmrec_core.experiments.ledger import Ledger
+from llmrec_core.cli import main
+from llmrec_core.ledger.ledger import Ledger
 from llmrec_core.settings import Settings, load_settings
+from tests.postgres import Postgres
 
 ROOT = Path(__file__).parents[1]
+CHROMIUM = Path("/usr/bin/chromium")
+CHROMIUM_FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+
+pytest_plugins = ["tests.complete_run"]
+collect_ignore_glob = ["benchmarks/*"]  # programs, each with its own command line
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with a slow test go first, so that two processes end at about the same time."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture
@@ -27,6 +36,25 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("LLMREC_HOME", str(folder))
     monkeypatch.delenv("LLMREC_LEDGER", raising=False)
     return folder
+
+
+@pytest.fixture
+def command_line(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., SimpleNamespace]:
+    """Runs the command line in this process: status, out and err."""
+
+    def call(*words: str) -> SimpleNamespace:
+        monkeypatch.setattr(sys, "argv", ["llmrec", *words])
+        status = 0
+        try:
+            main.main()
+        except SystemExit as leaving:
+            status = leaving.code or 0
+        out, err = capfd.readouterr()
+        return SimpleNamespace(status=status, out=out, err=err)
+
+    return call
 
 
 @pytest.fixture
@@ -42,68 +70,22 @@ def ledger(settings: Settings) -> Iterator[Ledger]:
     opened.close()
 
 
-def _postgres_tool(name: str) -> str | None:
-    found = shutil.which(name)
-    if found:
-        return found
-    return next((str(path) for path in sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))), None)
-
-
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a PostgreSQL of our own; skipped where its binaries or the driver are missing."""
-    psycopg = pytest.importorskip("psycopg", reason="no psycopg: pip install 'psycopg[binary]'")
-    initdb, server = _postgres_tool("initdb"), _postgres_tool("postgres")
-    if not (initdb and server):
-        pytest.skip("no PostgreSQL binaries: apt-get install postgresql")
-    prefix: list[str] = []
-    folder = tmp_path_factory.mktemp("postgres", numbered=True)
-    if os.geteuid() == 0:  # the server refuses root
-        try:
-            user = pwd.getpwnam("postgres")
-        except KeyError:
-            pytest.skip("PostgreSQL refuses root and there is no user `postgres`")
-        folder = Path("/tmp") / f"llmrec-postgres-{os.getpid()}"  # pytest's own folders are closed to others
-        folder.mkdir(mode=0o700)
-        os.chown(folder, user.pw_uid, user.pw_gid)
-        prefix = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    data = folder / "data"
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder}
-    subprocess.run([*prefix, initdb, "-D", data, "-A", "trust", "-U", "llmrec", "--no-sync"], check=True, **quiet)
-    options = ["-c", "listen_addresses=127.0.0.1", "-c", f"port={port}", "-c", f"unix_socket_directories={folder}"]
-    process = subprocess.Popen([*prefix, server, "-D", str(data), *options, "-F"], **quiet)
-    try:
-        url = f"postgresql://llmrec@127.0.0.1:{port}/postgres"
-        until = time.monotonic() + 60
-        while True:
-            try:
-                psycopg.connect(url).close()
-                break
-            except psycopg.OperationalError:
-                assert time.monotonic() < until, "PostgreSQL did not start within a minute"
-                time.sleep(0.1)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-        shutil.rmtree(folder, ignore_errors=True)
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL of our own; skipped where its binaries or the driver are missing."""
+    with Postgres.running() as server:
+        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def any_settings(request: pytest.FixtureRequest, home: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def any_settings(
+    request: pytest.FixtureRequest, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> Settings:
     """Settings of an empty ledger, on each database in turn."""
     if request.param == "postgresql":
-        import sqlalchemy as sa
-
-        url = request.getfixturevalue("postgres_server")
-        engine = sa.create_engine(url)
-        with engine.begin() as connection:
-            connection.execute(sa.text("DROP SCHEMA public CASCADE; CREATE SCHEMA public"))
-        engine.dispose()
-        monkeypatch.setenv("LLMREC_LEDGER", url)
+        server: Postgres = request.getfixturevalue("postgres")
+        server.empty()
+        monkeypatch.setenv("LLMREC_LEDGER", server.url)
     return load_settings()
 
 
@@ -115,48 +97,13 @@ def any_ledger(any_settings: Settings) -> Iterator[Ledger]:
     opened.close()
 
 
-# ── browser tests that must not be skipped ───────────────────────────────────────────────────────
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--browser-required", action="store_true", help="fail when a browser test was skipped or none ran")
-
-
-class BrowserTests:
-    """Counts what became of the browser tests; pytest-xdist's workers tell what they skipped while collecting."""
-
-    def __init__(self) -> None:
-        self.ran = 0
-        self.skipped: list[str] = []
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if "browser" in report.keywords or report.nodeid.startswith("tests/browser/"):
-            if report.skipped:
-                self.skipped.append(report.nodeid)
-            elif report.when == "call":
-                self.ran += 1
-
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        if report.skipped and report.nodeid.startswith("tests/browser/"):
-            self.skipped.append(report.nodeid)
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any) -> None:
-        self.skipped += [name for name in node.workeroutput["browser_skipped"] if name not in self.skipped]
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if hasattr(session.config, "workeroutput"):
-            session.config.workeroutput["browser_skipped"] = self.skipped
-        elif (self.skipped or not self.ran) and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if self.skipped or not self.ran:
-            names = ", ".join(self.skipped) or "none was collected"
-            terminalreporter.write_line(f"browser tests are required here; {self.ran} ran, skipped: {names}", red=True)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    if config.getoption("--browser-required"):
-        config.pluginmanager.register(BrowserTests())
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The only Chromium of a test process: Playwright's driver cannot be started twice in one."""
+    if not CHROMIUM.exists():
+        pytest.skip("no Chromium: apt-get install --no-install-recommends chromium")
+    expect.set_options(timeout=45_000)  # a busy machine draws a page in more than five seconds
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from llmrec_core.models.backbones import Backbone, load_backbone
-from llmrec_core.models.prompts import PromptLayout
+from llmrec_core.models.prompt_layout import PromptLayout
 from llmrec_core.models.scorer_model import ScorerModel
 from llmrec_core.settings import load_settings
 from tests.tiny import WORDS, tiny_backbone
@@ -38,7 +38,9 @@ def backbone(kind: str, *, depth: int = 0) -> Backbone:
     return loaded
 
 
-def scorer_model(kind: str, *, head: str = "", history_attention: str = "shared", items: int = ITEMS) -> ScorerModel:
+def scorer_model(
+    kind: str, *, head: str = "", history_attention: str = "shared", items: int = ITEMS
+) -> ScorerModel:
     """A scorer over a catalogue of titles of one to six words."""
     loaded = backbone(kind)
     rng = np.random.default_rng(5)
@@ -52,7 +54,9 @@ def scorer_model(kind: str, *, head: str = "", history_attention: str = "shared"
         max_tokens=loaded.stack.max_tokens,
     )
     torch.manual_seed(1)
-    made = ScorerModel(loaded, layout, head=head or "linear", history_attention=history_attention).eval()
+    made = ScorerModel(
+        loaded, layout, head=head or "linear", history_attention=history_attention
+    ).eval()
     if made.head_kind != "yes-no":
         with torch.no_grad():
             made.head.out.weight.mul_(10 * LOUDER)
@@ -71,17 +75,25 @@ def separate_states(made: Backbone, history: list[int], candidate: list[int]) ->
     mask = torch.ones(1, 1, whole, whole, dtype=torch.bool)
     mask[..., :past, past:] = False
     types = torch.tensor([[0] * past + [1] * len(candidate)])
-    return made.stack.base(input_ids=tokens, attention_mask=mask, token_type_ids=types).last_hidden_state[0, past:]
+    return made.stack.base(
+        input_ids=tokens, attention_mask=mask, token_type_ids=types
+    ).last_hidden_state[0, past:]
 
 
-def separate_scores(made: ScorerModel, histories: list[list[int]], items: np.ndarray) -> torch.Tensor:
+def separate_scores(
+    made: ScorerModel, histories: list[list[int]], items: np.ndarray
+) -> torch.Tensor:
     """Scores (G, N) of mode `shared`, every pair in a sequence of its own."""
     rows = []
     for history, offered in zip(histories, items, strict=True):
         for item in offered:
             states = separate_states(made.backbone, history, made.layout.candidates[item])
             if made.head.all_tokens:
-                rows.append(made.head(states[None, None], torch.ones(1, 1, len(states), dtype=torch.bool))[0, 0])
+                rows.append(
+                    made.head(states[None, None], torch.ones(1, 1, len(states), dtype=torch.bool))[
+                        0, 0
+                    ]
+                )
             else:
                 rows.append(made.head(states[-1 if made.backbone.decoder else 0]))
     return torch.stack(rows).view(items.shape)

@@ -21,7 +21,9 @@ def settings(tmp_path):
 
 @pytest.fixture
 def asset(monkeypatch):
-    made = assets.Asset("toy", "toy==1", "toy/model", {"a/b.bin": hashlib.sha256(CONTENT).hexdigest()}, 7, "none")
+    made = assets.Asset(
+        "toy", "toy==1", "toy/model", {"a/b.bin": hashlib.sha256(CONTENT).hexdigest()}, 7, "none"
+    )
     monkeypatch.setitem(assets.ASSETS, "toy", made)
     return made
 
@@ -54,17 +56,29 @@ def test_fetch_takes_only_the_named_members_and_then_needs_no_network(settings, 
     assert [row["cached"] for row in assets.list_assets(settings) if row["name"] == "toy"] == [True]
 
 
+@pytest.mark.threat("download")
 @pytest.mark.parametrize(
     ("stderr", "told"),
     [
-        ("WARNING: Retrying: Connection refused\nERROR: No matching distribution found for toy==1", "no network"),
-        ("ERROR: Could not find a version (from versions: none)\nERROR: No matching distribution", "cannot be reached"),
-        ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "disk is full"),
+        (
+            "WARNING: Retrying: Connection refused\nERROR: No matching distribution found for toy==1",
+            "no network",
+        ),
+        (
+            "ERROR: Could not find a version (from versions: none)\nERROR: No matching distribution",
+            "cannot be reached",
+        ),
+        (
+            "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device",
+            "disk is full",
+        ),
         ("/usr/bin/python: No module named pip", "has no pip"),
         ("ERROR: something new", "something new"),
     ],
 )
-def test_a_failed_download_is_one_sentence_and_leaves_nothing(settings, asset, monkeypatch, stderr, told):
+def test_a_failed_download_is_one_sentence_and_leaves_nothing(
+    settings, asset, monkeypatch, stderr, told
+):
     pip(monkeypatch, stderr=stderr)
     with pytest.raises(AssetError, match=told) as caught:
         assets.fetch("toy", settings)
@@ -72,6 +86,7 @@ def test_a_failed_download_is_one_sentence_and_leaves_nothing(settings, asset, m
     assert not list(settings.assets.iterdir())
 
 
+@pytest.mark.threat("download")
 def test_a_wrong_hash_is_refused_before_anything_is_cached(settings, asset, monkeypatch):
     pip(monkeypatch, content=b"weightz")
     with pytest.raises(AssetError, match=r"b\.bin.*expected"):
@@ -79,7 +94,10 @@ def test_a_wrong_hash_is_refused_before_anything_is_cached(settings, asset, monk
     assert not list(settings.assets.iterdir())
 
 
-@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"weightz"), lambda path: path.unlink()])
+@pytest.mark.threat("download")
+@pytest.mark.parametrize(
+    "damage", [lambda path: path.write_bytes(b"weightz"), lambda path: path.unlink()]
+)
 def test_a_damaged_cache_is_found_and_the_remedy_named(settings, asset, monkeypatch, damage):
     pip(monkeypatch)
     path = assets.fetch("toy", settings) / "a/b.bin"

@@ -16,10 +16,10 @@ from types import SimpleNamespace
 import pytest
 import sqlalchemy as sa
 
-from llmrec_core import cli
-from llmrec_core.experiments import schema
-from llmrec_core.experiments.ledger import Ledger
-from llmrec_core.experiments.spec import RunSpec
+from llmrec_core.contract.families import families
+from llmrec_core.contract.spec import RunSpec
+from llmrec_core.ledger import schema
+from llmrec_core.ledger.ledger import Ledger
 from tests import synthetic
 
 ROOT = Path(__file__).parents[1]
@@ -29,6 +29,7 @@ name = "tiny"
 title = "A tiny study"
 [defaults]
 data = { name = "tiny" }
+recommender = { family = "stand-in" }
 [[run]]
 name = "a"
 minutes = 0.1
@@ -40,28 +41,23 @@ weights_from = "a"
 
 
 @pytest.fixture
-def command(home, monkeypatch, capfd) -> Callable[..., SimpleNamespace]:
-    """Run the command line in this process: status, stdout, stderr."""
-
-    def call(*words: str) -> SimpleNamespace:
-        monkeypatch.setattr(sys, "argv", ["llmrec_core", *words])
-        status = 0
-        try:
-            cli.main()
-        except SystemExit as leaving:
-            status = leaving.code or 0
-        out, err = capfd.readouterr()
-        return SimpleNamespace(status=status, out=out, err=err)
-
-    return call
+def command(home, command_line) -> Callable[..., SimpleNamespace]:
+    """Run the command line on an empty home: status, stdout, stderr."""
+    return command_line
 
 
 @pytest.fixture
 def tiny_data(monkeypatch):
     """A data set called tiny, as far as queueing goes; the runs are stand-ins that read none."""
-    tiny = SimpleNamespace(content_hash="0123456789abcdef")
-    monkeypatch.setattr("llmrec_core.data.dataset.load_dataset", lambda name, settings: tiny)
-    monkeypatch.setenv("LLMREC_EXECUTE", "tests.experiments.fake_run")
+    tiny = SimpleNamespace(
+        content_hash="0123456789abcdef", n_users=9, n_items=9, interactions=range(99)
+    )
+    monkeypatch.setattr("llmrec_core.data.catalogue.load_dataset", lambda name, settings: tiny)
+    monkeypatch.setenv("LLMREC_EXECUTE", "tests.running.fake_run")
+    monkeypatch.syspath_prepend(ROOT / "tests" / "plugins")
+    families.cache_clear()
+    yield
+    families.cache_clear()
 
 
 def write(tmp_path: Path, text: str) -> str:
@@ -116,19 +112,25 @@ LAUNCH = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # as __main__ does
 from types import SimpleNamespace
-import llmrec_core.data.dataset as dataset
-from llmrec_core import cli
-dataset.load_dataset = lambda name, settings: SimpleNamespace(content_hash="x")
+import llmrec_core.data.catalogue as catalogue
+from llmrec_core.cli.main import main
+sys.path.insert(0, "tests/plugins")
+catalogue.load_dataset = lambda name, settings: SimpleNamespace(
+    content_hash="x", n_users=9, n_items=9, interactions=range(99)
+)
 sys.argv = ["llmrec_core", "study", {file!r}]
-cli.main()
+main()
 """
 
 
+@pytest.mark.threat("signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_stopping_a_study_loses_nothing(home, ledger, tmp_path, monkeypatch, number):
     """Ctrl-C, and even kill -9, of the study: its worker saves, puts the run back and leaves; then it goes on."""
-    monkeypatch.setenv("LLMREC_EXECUTE", "tests.experiments.fake_run")
-    slow = STUDY.replace("[[run]]", "[[run]]\nrecommender = { options = { steps = 40, step_s = 0.1 } }", 1)
+    monkeypatch.setenv("LLMREC_EXECUTE", "tests.running.fake_run")
+    slow = STUDY.replace(
+        "[[run]]", "[[run]]\nrecommender = { options = { steps = 40, step_s = 0.1 } }", 1
+    )
     command = [sys.executable, "-c", LAUNCH.format(file=write(tmp_path, slow))]
     study = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     until = time.monotonic() + 60
@@ -142,7 +144,9 @@ def test_stopping_a_study_loses_nothing(home, ledger, tmp_path, monkeypatch, num
         assert time.monotonic() < until
         time.sleep(0.05)
     assert [run.state for run in ledger.runs()] == ["queued", "queued"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     first = ledger.runs()[0]
     assert any("resumed at step" in line for _, line in ledger.logs(first.id))
@@ -155,11 +159,20 @@ def test_stopping_a_study_loses_nothing(home, ledger, tmp_path, monkeypatch, num
     ("text", "sentence"),
     [
         ("[trainin]\nsteps = 3", "unknown field 'trainin'. Did you mean 'training'?"),
-        ("[training]\nlearning_rate = 0.0", "training.learning_rate is 0.0; expected a finite number above 0"),
-        ("[training]\nlearning_rate = nan", "training.learning_rate is nan; expected a finite number above 0"),
+        (
+            "[training]\nlearning_rate = 0.0",
+            "training.learning_rate is 0.0; expected a number above 0",
+        ),
+        (
+            "[training]\nlearning_rate = nan",
+            "training.learning_rate is nan; expected a finite number",
+        ),
         ("[training]\nsteps = 5\nwarmup_steps = 9", "warmup_steps 9 contradicts training.steps 5"),
-        ('[recommender]\nfamily = "cascade"', "needs recommender.retriever and recommender.rerank_k"),
-        ("name = ", "is not TOML"),
+        (
+            '[recommender]\nfamily = "cascade"',
+            "needs recommender.retriever and recommender.rerank_k",
+        ),
+        ("name = ", "cannot be read as TOML"),
     ],
 )
 def test_wrong_spec(command, tmp_path, text, sentence):
@@ -172,7 +185,7 @@ def test_wrong_spec(command, tmp_path, text, sentence):
 def test_no_file(command, tmp_path):
     done = command("study", str(tmp_path / "none.toml"))
     assert done.status == 2
-    assert "give the path of a spec in TOML" in done.err
+    assert "give the path of a TOML file" in done.err
 
 
 def test_unknown_verb(command):
@@ -181,7 +194,9 @@ def test_unknown_verb(command):
     assert "'study'" in done.err
 
 
-@pytest.mark.parametrize("words", [("runs", "show", "x"), ("runs", "cancel", "x"), ("runs", "resume", "x")])
+@pytest.mark.parametrize(
+    "words", [("runs", "show", "x"), ("runs", "cancel", "x"), ("runs", "resume", "x")]
+)
 def test_unknown_run(command, words):
     done = command(*words)
     assert done.status == 2
@@ -189,7 +204,11 @@ def test_unknown_run(command, words):
 
 
 def test_unknown_study(command):
-    for words in (("runs", "list", "--study", "x"), ("runs", "export", "--study", "x"), ("report", "--study", "x")):
+    for words in (
+        ("runs", "list", "--study", "x"),
+        ("runs", "export", "--study", "x"),
+        ("report", "--study", "x"),
+    ):
         done = command(*words)
         assert done.status == 2
         assert "no study 'x'" in done.err
@@ -245,6 +264,7 @@ def test_lease_that_is_no_number(command, monkeypatch):
     assert "LLMREC_LEASE_S is 'soon'" in done.err
 
 
+@pytest.mark.threat("full-disk")
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
 def test_full_disk(command, settings):
     synthetic.write_study(settings).close()
@@ -269,7 +289,13 @@ def test_runs_list_has_quality_and_cost_of_every_row(command, settings):
     for row in finished:
         quality = row["quality"]["loo/100-uniform"]["ndcg@10"]
         assert quality["low"] <= quality["value"] <= quality["high"]
-        for name in ("flops_per_request", "latency_p50_s", "latency_p95_s", "peak_memory_bytes", "usd_per_million"):
+        for name in (
+            "flops_per_request",
+            "latency_p50_s",
+            "latency_p95_s",
+            "peak_memory_bytes",
+            "usd_per_million",
+        ):
             assert row[name]["value"] is not None, name
         energy = row["energy_per_request_j"]
         assert energy["value"] is not None or energy["reason"]
@@ -286,7 +312,9 @@ def test_export_can_be_imported(command, settings, tmp_path):
     (study,) = (row.name for row in _open(settings).studies())
     out = tmp_path / "out.json"
     assert command("runs", "export", "--study", study, "--out", str(out)).status == 0
-    other = Ledger.open(type(settings)(tmp_path / "b", f"sqlite:///{tmp_path / 'b' / 'ledger.db'}", 30.0))
+    other = Ledger.open(
+        type(settings)(tmp_path / "b", f"sqlite:///{tmp_path / 'b' / 'ledger.db'}", 30.0)
+    )
     assert other.import_study(json.loads(out.read_text(encoding="utf-8"))) == study
     other.close()
 
@@ -303,7 +331,10 @@ def test_report(command, settings, tmp_path):
     synthetic.write_study(settings).close()
     (study,) = (row.name for row in _open(settings).studies())
     out = tmp_path / "report.html"
-    assert command("report", "--study", study, "--out", str(out), "--comment", "seen by me").status == 0
+    assert (
+        command("report", "--study", study, "--out", str(out), "--comment", "seen by me").status
+        == 0
+    )
     assert "seen by me" in out.read_text(encoding="utf-8")
 
 
@@ -322,5 +353,17 @@ def test_python_m():
         env={**os.environ},
         check=True,
     )
-    for verb in ("demo", "up", "worker", "study", "run", "runs", "models", "data", "recommend", "profile", "report"):
+    for verb in (
+        "demo",
+        "up",
+        "worker",
+        "study",
+        "run",
+        "runs",
+        "models",
+        "data",
+        "recommend",
+        "profile",
+        "report",
+    ):
         assert verb in done.stdout

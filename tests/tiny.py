@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from llmrec_core.models.prompts import DECODER
+from llmrec_core.models.prompt_layout import DECODER
 
-WORDS = ["white", "black", "field", *(f"number{n}" for n in range(64)), "drama", "comedy", "1999", "2001"]
+WORDS = [
+    "white",
+    "black",
+    "field",
+    *(f"number{n}" for n in range(64)),
+    "drama",
+    "comedy",
+    "1999",
+    "2001",
+]
 _LETTERS = [chr(code) for code in range(33, 127)]
 
 
@@ -26,7 +35,13 @@ def tiny_backbone(folder: Path, kind: str = "bert", *, layers: int = 2, seed: in
         model = transformers.BertModel(config, add_pooling_layer=False)
     elif kind == "gpt2":
         config = transformers.GPT2Config(
-            vocab_size=size, n_embd=32, n_layer=layers, n_head=4, n_positions=128, bos_token_id=0, eos_token_id=0
+            vocab_size=size,
+            n_embd=32,
+            n_layer=layers,
+            n_head=4,
+            n_positions=128,
+            bos_token_id=0,
+            eos_token_id=0,
         )
         model = transformers.GPT2LMHeadModel(config)
     else:
@@ -52,13 +67,27 @@ def tiny_tokenizer(*, encoder: bool):
     from transformers import PreTrainedTokenizerFast
 
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] if encoder else ["<s>", "[UNK]"]
-    template = [word for part in (DECODER.opening, DECODER.closing, DECODER.candidate_end) for word in part.split()]
+    template = [
+        word
+        for part in (DECODER.opening, DECODER.closing, DECODER.candidate_end)
+        for word in part.split()
+    ]
     vocabulary = list(dict.fromkeys([*special, *WORDS, *template, "Yes", "No", *_LETTERS]))
-    inner = Tokenizer(models.WordLevel({word: code for code, word in enumerate(vocabulary)}, unk_token="[UNK]"))
-    inner.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()])
+    inner = Tokenizer(
+        models.WordLevel({word: code for code, word in enumerate(vocabulary)}, unk_token="[UNK]")
+    )
+    inner.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()]
+    )
     inner.decoder = decoders.WordPiece()
     names = (
-        {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
+        {
+            "pad_token": "[PAD]",
+            "unk_token": "[UNK]",
+            "cls_token": "[CLS]",
+            "sep_token": "[SEP]",
+            "mask_token": "[MASK]",
+        }
         if encoder
         else {"bos_token": "<s>", "eos_token": "<s>", "unk_token": "[UNK]"}
     )

@@ -1,1 +1,1 @@
-"""What a model costs on hardware one does not own: counts, devices, predictor, planner. No torch."""
+"""What a model costs on hardware one does not own: facts, predictions, plans. No torch."""

@@ -1,0 +1,1 @@
+"""Data sets: read, cleaned, stored, split, and taken apart for each question asked of them."""

@@ -1,6 +1,7 @@
-"""What an item is called: titles in natural order, and the one template that turns an item into text.
+"""What an item is called: titles in natural order, and the one template of an item's text.
 
-Item text is data, never instruction: control characters and line breaks go, and the template adds nothing but commas.
+Item text is data, never instruction: control characters and line breaks go, and the template adds
+nothing but commas.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 from llmrec_core.errors import UnsupportedError
+from llmrec_core.language import t
 from llmrec_core.types import Columns
 
 if TYPE_CHECKING:
@@ -25,19 +27,52 @@ ARTICLES = (
     "Der", "Die", "Das", "Ein", "Eine", "Det", "Den", "De", "En", "Et", "Het",
     "O", "Os", "As", "Um", "Uma",
 )  # fmt: skip
-_ARTICLE_LAST = re.compile(rf"^(?P<name>.*\S),\s*(?P<article>{'|'.join(map(re.escape, ARTICLES))})$", re.IGNORECASE)
+_ARTICLE_LAST = re.compile(
+    rf"^(?P<name>.*\S),\s*(?P<article>{'|'.join(map(re.escape, ARTICLES))})$", re.IGNORECASE
+)
 _PARENTHESIS = re.compile(r"\(([^()]*)\)")
 _ALSO_KNOWN_AS = re.compile(r"^(a\.?k\.?a\.?:?)\s+(.*)$", re.IGNORECASE)
 _YEAR_LAST = re.compile(r"\((\d{4})(?:\s*[-–]\s*(?:\d{4})?)?\)\s*$")
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")
+_UNPRINTABLE = re.compile(
+    r"["
+    r"\x00-\x1f\x7f-\x9f"  # control characters, escape codes of terminals among them
+    r"\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # directions
+    r"\ud800-\udfff\U000e0000-\U000e007f"  # half characters, and tags that nobody sees
+    r"]+"
+)
+"""Characters that steer a terminal, turn text around or hide in it."""
 UNTITLED = "untitled item"
+
+
+def printable(text: str, limit: int = 80) -> str:
+    r"""The text as it may stand in a sentence, a terminal or a log: one line, nothing invisible.
+
+    Args:
+        text: from data or a file's name.
+        limit: most letters; what is beyond is cut.
+
+    >>> printable("a\x1b[31mb\u202ec\nd")
+    'a\ufffd[31mb\ufffdc\ufffdd'
+    """
+    plain = _UNPRINTABLE.sub("\ufffd", text)
+    return plain if len(plain) <= limit else plain[: limit - 1] + "…"
+
+
+def has_unprintable(text: str) -> bool:
+    """Whether a text holds control, direction or invisible characters."""
+    return bool(_UNPRINTABLE.search(text))
+
+
+def without_unprintable(text: str) -> str:
+    """The text without control, direction and invisible characters."""
+    return _UNPRINTABLE.sub("", text)
 
 
 def clean_title(raw: str) -> str:
     """The title as a person would say it.
 
-    HTML entities are decoded, line breaks and invisible characters become a space, and an article behind a comma goes
-    to the front, also inside parentheses.
+    HTML entities are decoded, line breaks and invisible characters become a space, and an article
+    behind a comma goes to the front, also inside parentheses.
 
     >>> clean_title("Matrix, The (1999)")
     'The Matrix (1999)'
@@ -60,9 +95,9 @@ def clean_title(raw: str) -> str:
 def _natural(name: str) -> str:
     """Moves a trailing article to the front; `a.k.a.` stays in front of it."""
     name = name.strip()
-    known = _ALSO_KNOWN_AS.match(name)
-    if known:
-        return f"{known.group(1)} {_natural(known.group(2))}"
+    alias = _ALSO_KNOWN_AS.match(name)
+    if alias:
+        return f"{alias.group(1)} {_natural(alias.group(2))}"
     match = _ARTICLE_LAST.match(name)
     if not match:
         return name
@@ -91,7 +126,13 @@ def fold(text: str) -> str:
 
 
 def item_text(dataset: Dataset, item: int, genres: bool = True) -> str:
-    """The text a language model reads for an item, e.g. `The Matrix (1999), Action, Sci-Fi`."""
+    """The text a language model reads for an item, e.g. `The Matrix (1999), Action, Sci-Fi`.
+
+    Args:
+        dataset: where the item stands.
+        item: its code.
+        genres: whether they follow the title.
+    """
     row = dataset.items.loc[item]
     title = str(row[Columns.TITLE]) or UNTITLED
     extra = str(row[Columns.GENRES]) if genres else ""
@@ -99,10 +140,17 @@ def item_text(dataset: Dataset, item: int, genres: bool = True) -> str:
 
 
 def item_texts(dataset: Dataset, genres: bool = True) -> list[str]:
-    """`item_text` of every item, in the order of the codes."""
+    """`item_text` of every item, in the order of the codes.
+
+    Args:
+        dataset: the catalogue.
+        genres: whether they follow each title.
+    """
     extras = dataset.items[Columns.GENRES].tolist() if genres else [""] * dataset.n_items
     return [
-        ", ".join([str(title) or UNTITLED, *str(extra).split("|")]) if extra else str(title) or UNTITLED
+        ", ".join([str(title) or UNTITLED, *str(extra).split("|")])
+        if extra
+        else str(title) or UNTITLED
         for title, extra in zip(dataset.items[Columns.TITLE].tolist(), extras, strict=True)
     ]
 
@@ -110,11 +158,21 @@ def item_texts(dataset: Dataset, genres: bool = True) -> list[str]:
 def require_titles(dataset: Dataset, who: str) -> None:
     """Refuses a text model on a data set whose items have no names.
 
+    Args:
+        dataset: the catalogue.
+        who: the model, for the refusal.
+
     Raises:
         UnsupportedError: when no item has a title.
     """
     if not (dataset.items[Columns.TITLE] != "").any():
         raise UnsupportedError(
-            f"{who} reads item titles, and none of the {dataset.n_items} items of {dataset.name!r} has one; "
-            "import a table of items with a title column, or use an id model (item-knn, ease, sasrec)"
+            t(
+                "{who} reads item titles, and none of the {items} items of {name!r} has one; "
+                "import a table of items with a title column, or use an id model (item-knn, ease, "
+                "sasrec)",
+                who=who,
+                items=dataset.n_items,
+                name=dataset.name,
+            )
         )

@@ -1,317 +1,240 @@
-"""One question, one JSON answer: what the helper of the worker, the command line and the pages read."""
+"""One question, one JSON answer: what a run records, and what pages and commands read."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
+from llmrec_core.contract.recommender import Recommender
+from llmrec_core.contract.requests import Baseline, ExplainRequest
+from llmrec_core.contract.spec import RunSpec
 from llmrec_core.data.dataset import Dataset
 from llmrec_core.errors import UnsupportedError, UsageError
-from llmrec_core.explain.coalitions import BASELINES, Coalitions
-from llmrec_core.explain.counterfactual import Counterfactual, curves, smallest_set
-from llmrec_core.explain.engine import Explanation, contrast, explain
-from llmrec_core.explain.honesty import faithfulness, spearman
-from llmrec_core.explain.question import Question, id_of, item_of, title_of
-from llmrec_core.explain.words import change, sentence, warnings
+from llmrec_core.explain.coalitions import Game
+from llmrec_core.explain.comparisons import contrast_with_rival, others, smallest_change, without
+from llmrec_core.explain.counterfactual import curves
+from llmrec_core.explain.engine import explain
+from llmrec_core.explain.explanation import Explanation
+from llmrec_core.explain.honesty import faithfulness
+from llmrec_core.explain.occasion import Occasion, id_of, item_of, occasion_of, title_of
+from llmrec_core.explain.question import Question
+from llmrec_core.explain.sentences import sentence, warnings
+from llmrec_core.language import t
+from llmrec_core.metrics.correlation import spearman
 
-PROOF_FORWARDS = 96
-"""Coalitions that a counterfactual may score beyond the explanation's own."""
 SENSITIVITY_BUDGET = 48
+"""Coalitions under each of the other baselines."""
 STRONGEST = 10
+"""Pairs of players that an answer holds."""
+
+Json = dict[str, Any]
 
 
 def explain_answer(
-    recommender: Any, dataset: Dataset, spec: Any, payload: Mapping[str, Any], progress: Any = None
-) -> dict[str, Any]:
-    """Why `item`, as JSON.
+    recommender: Recommender,
+    dataset: Dataset,
+    spec: RunSpec,
+    request: ExplainRequest,
+    *,
+    occasion: Occasion | None = None,
+    progress: Callable[[Explanation], None] | None = None,
+) -> Json:
+    """Why an item is recommended, how sure that is, and what would change it.
 
     Args:
-        payload: `user` (an id) or `history` (item codes, oldest first); `item`, `against?` (ids as text, or codes as
-            whole numbers); `list?` (items shown with it: scored in the same passes, so that asking about them next is
-            free); `without?` (history items to take away: the list is put in order again); `players?` history | fields | user | all; `budget?`, `error?`, `baseline?`, `target?`, `group_by?`,
-            `withheld?` (an item the list was made without), `top_k?`, `honesty?` "full", `words?` (id of a history item to open); `scope?` "model" for the global view.
+        recommender: the fitted recommender of a run.
+        dataset: its data.
+        spec: its spec, which says how it was evaluated.
+        request: what is asked.
+        occasion: the list that the item stands in, where the caller has it; else as `occasion_of`.
+        progress: called with every intermediate explanation.
+
+    Returns:
+        the explanation as `Explanation.to_json`, with `text`, `notes`, `contrast`, `smallest_set`,
+        `others`, `without`, `words`, `curves`, `interactions`, `leave_one_out` and `honesty`; what
+        was not asked is None.
 
     Raises:
         LlmrecError: a sentence for every question that has no answer.
     """
-    if payload.get("scope") == "model":
-        from llmrec_core.explain.globalview import global_answer
-
-        return global_answer(recommender, dataset, spec, payload)
     began = time.perf_counter()
-    question = Question(recommender, dataset, payload)
-    title = title_of(dataset, question.item)
-    if not question.players:
-        return _nothing(question, title, began)
+    if occasion is None:
+        occasion = occasion_of(dataset, spec.protocol, request)
+    question = Question(recommender, dataset, occasion, request)
     game = question.game()
     before, spent = game.forwards, game.cpu_seconds
-    together = [*([question.against] if question.against is not None else []), *question.listed]
-    found = question.explain(question.item, together, progress)
-    body: dict[str, Any] = {
-        "item_id": id_of(dataset, question.item),
-        "title": title,
-        "base": found.base,
-        "prediction": found.prediction,
-        "players": _players_json(question, found),
-        "text": sentence(title, found),
-        "exact": found.exact,
-        "estimated_error": found.relative_error,
-        "additivity_gap": found.additivity_gap,
-        "target": found.target,
-        "baseline": found.baseline,
-        "interactions": _interactions(found),
-        "leave_one_out": [None if value != value else float(value) for value in found.leave_one_out],
-        "notes": question.notes,
+    if not question.players:
+        explanation = _nobody(question)
+        body = explanation.to_json() | _NOTHING
+    else:
+        explanation = question.explain(question.item, question.others, progress)
+        body = explanation.to_json() | {
+            "interactions": _interactions(explanation),
+            "leave_one_out": explanation.leave_one_out,
+            "contrast": contrast_with_rival(question, explanation),
+            "smallest_set": smallest_change(question, explanation),
+            "others": others(question),
+            "curves": _curves(question, explanation),
+            "without": without(question),
+            "words": _words(question),
+        }
+    return body | {
+        "text": sentence(explanation),
+        "notes": [note.to_json() for note in question.notes],
+        "honesty": _honesty(question, explanation, game, before, spent, began),
+        "forwards": game.forwards - before,
+        "seconds": time.perf_counter() - began,
     }
-    rival = None
-    if question.against is not None:
-        rival = question.explain(question.against)
-        body["contrast"] = _contrast(question, found, rival)
-    body["smallest_set"] = _smallest(question, game, found)
-    body["others"] = _others(question, game, found)
-    body["curves"] = _curves(game, question, found)
-    body["honesty"] = _honesty(question, game, found)
-    if payload.get("without"):
-        body["without"] = _without(question, game, found)
-    if payload.get("words") not in (None, ""):
-        body["words"] = _words(question, found)
-    body["forwards"] = game.forwards - before
-    body["seconds"] = time.perf_counter() - began
-    body["honesty"] |= {
-        "forwards": body["forwards"],
-        "remembered": body["forwards"] == 0,
-        "cpu_seconds": game.cpu_seconds - spent,
-        **_spent(body["seconds"]),
-    }
-    return body
 
 
-def _players_json(question: Question, found: Explanation) -> list[dict[str, Any]]:
-    rows = []
-    for player, value, error in zip(found.players, found.values, found.errors, strict=True):
-        items = [int(question.items[place]) for place in player.places]
-        rows.append(
-            {
-                "item_id": id_of(question.dataset, items[0]) if player.kind == "item" else "",
-                "title": player.label,
-                "kind": player.kind,
-                "value": float(value),
-                "error": float(error),
-                "items": [id_of(question.dataset, item) for item in items],
-                "back": len(question.items) - min(player.places) if player.places else None,
-                "field": player.field,
-            }
-        )
-    return rows
+_NOTHING: Json = dict.fromkeys(
+    ("interactions", "contrast", "smallest_set", "curves", "without", "words")
+) | {"leave_one_out": [], "others": []}
+"""What there is to say where nobody plays."""
 
 
-def _interactions(found: Explanation) -> list[dict[str, Any]] | None:
+def _nobody(question: Question) -> Explanation:
+    """An empty history and a model without fields: the score is all there is to say."""
+    score = float(question.game().values(np.array([0]), [question.item])[0, 0])
+    nothing = np.zeros(0)
+    explanation = Explanation(
+        (), nothing, nothing, score, score, True, item=question.item,
+        baseline=question.request.baseline,
+    )  # fmt: skip
+    return question.named(explanation, question.item)
+
+
+def _interactions(explanation: Explanation) -> list[Json] | None:
     """The strongest pairs, or None when not every coalition was scored."""
-    table = found.interactions
+    table = explanation.interactions
     if table is None:
         return None
     pairs = [(i, j) for i in range(len(table)) for j in range(i)]
     pairs.sort(key=lambda pair: -abs(table[pair]))
-    labels = [player.label for player in found.players]
-    return [{"a": labels[i], "b": labels[j], "value": float(table[i, j])} for i, j in pairs[:STRONGEST]]
-
-
-def _contrast(question: Question, first: Explanation, second: Explanation) -> dict[str, Any]:
-    both = contrast(first, second)
-    assert question.against is not None, "a contrast has two items"
-    rival = title_of(question.dataset, question.against)
-    return {
-        "item_id": id_of(question.dataset, question.against),
-        "title": rival,
-        "base": both.base,
-        "prediction": both.prediction,
-        "players": _players_json(question, both),
-        "text": sentence(title_of(question.dataset, first.item), both, rival),
-        "seconds": both.seconds,
-        "exact": both.exact,
-    }
-
-
-def _smallest(question: Question, game: Coalitions, found: Explanation) -> dict[str, Any]:
-    """Out of the first k of the list, or below the item named in `against`."""
-    if question.against is not None:
-        rivals, places = [question.against], 1
-    elif question.listed:
-        rivals = question.listed
-        places = min(int(question.payload.get("top_k") or max(len(rivals) // 2, 1)), len(rivals))
-    else:
-        return {"items": [], "players": [], "proved": False, "found": False, "reason": "name a rival or a list"}
-    limit = int(question.payload.get("proof_budget") or PROOF_FORWARDS)
-    change_of = smallest_set(
-        game, question.item, rivals, places=places, together=question.listed, values=found.values, limit=limit
-    )
-    return _change_json(question, found, change_of)
-
-
-def _change_json(question: Question, found: Explanation, change_of: Counterfactual) -> dict[str, Any]:
-    labels = [player.label for player in found.players]
-    places_of = [place for number in change_of.removed for place in found.players[number].places]
-    return {
-        "items": [id_of(question.dataset, int(question.items[place])) for place in places_of],
-        "players": [labels[number] for number in change_of.removed],
-        "found": change_of.found,
-        "proved": change_of.proved,
-        "forwards": change_of.forwards,
-        "places": change_of.places,
-        "rivals": [id_of(question.dataset, rival) for rival in change_of.rivals],
-        "scores": list(change_of.scores),
-        "text": change(
-            change_of,
-            title_of(question.dataset, question.item),
-            labels,
-            [title_of(question.dataset, rival) for rival in change_of.rivals],
-        ),
-    }
-
-
-def _others(question: Question, game: Coalitions, found: Explanation) -> list[dict[str, Any]]:
-    """The same for every other item of the list, and what would put it in front: a page contrasts without asking."""
-    rows = []
-    for other in question.listed:
-        one = question.explain(other)
-        below = smallest_set(game, question.item, [other], together=question.listed, limit=0, thin=False)
-        rows.append(
-            {
-                "item_id": id_of(question.dataset, other),
-                "title": title_of(question.dataset, other),
-                "base": one.base,
-                "prediction": one.prediction,
-                "values": one.values.tolist(),
-                "errors": one.errors.tolist(),
-                "below": _change_json(question, found, below),
-            }
-        )
-    return rows
-
-
-def _without(question: Question, game: Coalitions, found: Explanation) -> dict[str, Any]:
-    """The list in its order when some history items are taken away."""
-    removed = {item_of(question.dataset, item, "without") for item in question.payload["without"]}
-    numbers = [
-        number
-        for number, player in enumerate(found.players)
-        if player.places and removed & {int(question.items[place]) for place in player.places}
+    labels = [player.label for player in explanation.players]
+    return [
+        {"a": labels[i], "b": labels[j], "value": float(table[i, j])} for i, j in pairs[:STRONGEST]
     ]
-    if not numbers:
-        raise UsageError("none of the items in 'without' is in the history that the model reads; name one of its items")
-    mask = game.everybody & ~sum(1 << number for number in numbers)
-    items = [question.item, *([question.against] if question.against is not None else []), *question.listed]
-    scores, before = game.values(np.array([mask, game.everybody]), items)
-    order = np.argsort(-scores, kind="stable")
-    return {
-        "removed": [found.players[number].label for number in numbers],
-        "items": [
-            {
-                "item_id": id_of(question.dataset, items[i]),
-                "title": title_of(question.dataset, items[i]),
-                "score": float(scores[i]),
-                "before": float(before[i]),
-            }
-            for i in order
-        ],
-    }
 
 
-def _curves(game: Coalitions, question: Question, found: Explanation) -> dict[str, Any] | None:
-    """Scores as the strongest reasons come in and go out; only where they cost nothing or were asked for."""
-    if found.full_table is None and question.payload.get("honesty") != "full":
+def _curves(question: Question, explanation: Explanation) -> Json | None:
+    """Scores as the strongest reasons come and go; only where that is free or was asked for."""
+    if explanation.full_table is None and not question.request.honesty:
         return None
-    order = np.argsort(-found.values, kind="stable")
-    coming, going = curves(game, [question.item], order.tolist())
+    order = np.argsort(-explanation.values, kind="stable")
+    coming, going = curves(question.game(), [question.item], order.tolist())
     return {
-        "order": [found.players[i].label for i in order],
+        "order": [explanation.players[i].label for i in order],
         "insertion": coming[:, 0].tolist(),
         "deletion": going[:, 0].tolist(),
     }
 
 
-def _honesty(question: Question, game: Coalitions, found: Explanation) -> dict[str, Any]:
-    full = question.payload.get("honesty") == "full"
-    body: dict[str, Any] = {
-        "additivity_gap": found.additivity_gap,
-        "estimated_error": found.relative_error,
-        "exact": found.exact,
-        "coalitions": len(found.masks),
-        "of": 1 << len(found.players),
-        "warnings": warnings(found),
-        "faithfulness": None,
-        "baseline_sensitivity": None,
+def _honesty(
+    question: Question,
+    explanation: Explanation,
+    game: Game,
+    before: int,
+    spent: float,
+    began: float,
+) -> Json:
+    """How far to trust it, and what it cost.
+
+    Args:
+        question: what was asked.
+        explanation: its answer.
+        game: the game that answered it.
+        before: coalitions that had been scored before it.
+        spent: processor seconds that had been spent before it.
+        began: when it was asked, by the performance counter.
+    """
+    full, several = question.request.honesty, len(explanation.players) > 1
+    measured = None
+    if several and (full or explanation.full_table is not None):
+        measured = faithfulness(explanation, game)
+    return {
+        "additivity_gap": explanation.additivity_gap,
+        "estimated_error": explanation.relative_error,
+        "exact": explanation.exact,
+        "coalitions": 1 if explanation.masks is None else len(explanation.masks),
+        "of": 1 << len(explanation.players),
+        "warnings": warnings(explanation),
+        "faithfulness": None
+        if measured is None
+        else {
+            "z": measured.z,
+            "z_leave_one_out": measured.z_leave_one_out,
+            "orders": measured.orders,
+        },
+        "baseline_sensitivity": _sensitivity(question, explanation) if full and several else None,
+        "forwards": game.forwards - before,
+        "remembered": game.forwards == before,
+        "cpu_seconds": game.cpu_seconds - spent,
+        **_price_of(time.perf_counter() - began),
     }
-    if (full or found.full_table is not None) and len(found.players) > 1:
-        measured = faithfulness(found, game)
-        body["faithfulness"] = {
-            "z": measured.z, "z_leave_one_out": measured.z_leave_one_out, "orders": measured.orders,
-        }  # fmt: skip
-    if full and len(found.players) > 1:
-        body["baseline_sensitivity"] = _sensitivity(question, found)
-    return body
 
 
-def _sensitivity(question: Question, found: Explanation) -> list[dict[str, Any]]:
+def _sensitivity(question: Question, explanation: Explanation) -> list[Json]:
     """Rank correlation with the values under the other baselines, at a small budget."""
     rows = []
-    for baseline in BASELINES:
-        if baseline == found.baseline or (baseline == "mask" and not question.text):
+    for baseline in get_args(Baseline):
+        if baseline == explanation.baseline or (baseline == "mask" and question.reader is None):
             continue
         try:
             game = question.game(baseline)
-        except UnsupportedError:
+        except UnsupportedError:  # a decoder's tokenizer has no [MASK]
             continue
-        n = len(found.players)
         other = explain(
-            game, question.item, target=found.target, budget=max(SENSITIVITY_BUDGET, n + 2), baseline=baseline
+            game,
+            question.item,
+            target=explanation.target,
+            budget=max(SENSITIVITY_BUDGET, len(explanation.players) + 2),
+            baseline=baseline,
         )
-        same = int(np.argmax(other.values)) == int(np.argmax(found.values))
-        rows.append({"baseline": baseline, "spearman": spearman(found.values, other.values), "same_top": same})
+        same = int(np.argmax(other.values)) == int(np.argmax(explanation.values))
+        rows.append(
+            {
+                "baseline": baseline,
+                "spearman": spearman(explanation.values, other.values),
+                "same_top": same,
+            }
+        )
     return rows
 
 
-def _words(question: Question, found: Explanation) -> dict[str, Any]:
-    if not question.text:
-        raise UnsupportedError("this recommender reads item ids, not words; only text models can be opened further")
-    from llmrec_core.explain.drilldown import item_words
+def _words(question: Question) -> Json | None:
+    """A history item opened into its words."""
+    if question.request.words is None:
+        return None
+    if question.reader is None:
+        raise UnsupportedError(
+            t("this recommender reads item ids, not words; only text models can be opened further")
+        )
+    from llmrec_core.explain.word_values import words_of
 
-    wanted = item_of(question.dataset, question.payload["words"], "words")
-    places = np.flatnonzero(question.items == wanted)
-    if not len(places):
-        raise UsageError(f"{title_of(question.dataset, wanted)!r} is not among the history items that are read")
-    place = int(places[-1])
-    total = next((float(v) for p, v in zip(found.players, found.values, strict=True) if p.places == (place,)), None)
-    opened = item_words(question.reader, question.evaluator("remove"), question.item, place, total=total)
+    wanted = item_of(question.dataset, question.request.words, "words")
+    opened = words_of(question, wanted)
+    if opened is None:
+        raise UsageError(
+            t(
+                "{title!r} is not among the history items that are read",
+                title=title_of(question.dataset, wanted),
+            )
+        )
     return {
         "item_id": id_of(question.dataset, wanted),
         "title": title_of(question.dataset, wanted),
         "words": [
-            {"word": w, "value": float(v), "error": float(e)}
-            for w, v, e in zip(opened.words, opened.values, opened.errors, strict=True)
+            {"word": word, "value": float(value)}
+            for word, value in zip(opened.words, opened.values, strict=True)
         ],
         "total": opened.total,
         "forwards": opened.forwards,
     }
-
-
-def _nothing(question: Question, title: str, began: float) -> dict[str, Any]:
-    """An empty history and a model without fields: the score is all there is to say."""
-    score = float(question.reader.score([question.items], np.array([[question.item]]))[0, 0])
-    seconds = time.perf_counter() - began
-    return {
-        "item_id": id_of(question.dataset, question.item), "title": title, "base": score, "prediction": score,
-        "players": [], "text": f"{title} is scored without any history, so there is nothing to attribute.",
-        "exact": True, "estimated_error": 0.0, "additivity_gap": 0.0, "target": "score", "baseline": question.baseline,
-        "interactions": None, "leave_one_out": [], "smallest_set": None, "notes": question.notes, "forwards": 1,
-        "seconds": seconds, "honesty": {"additivity_gap": 0.0, "estimated_error": 0.0, "exact": True, "coalitions": 1,
-            "of": 1, "warnings": [], "faithfulness": None, "baseline_sensitivity": None, "forwards": 1,
-            "remembered": False, "cpu_seconds": seconds, **_spent(seconds)},
-    }  # fmt: skip
 
 
 @lru_cache(maxsize=1)
@@ -323,7 +246,7 @@ def _price() -> tuple[float | None, str]:
     return economics.usd_per_hour, economics.price_source
 
 
-def _spent(seconds: float) -> dict[str, Any]:
+def _price_of(seconds: float) -> Json:
     """Dollars of the machine for so long, or why they are not known."""
     price, source = _price()
     return {"usd": None if price is None else price * seconds / 3600, "price_source": source}

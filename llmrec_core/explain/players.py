@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
+from llmrec_core.data.history import events_of
 from llmrec_core.errors import UsageError
-from llmrec_core.types import Columns
+from llmrec_core.language import t, tn
+from llmrec_core.types import Columns, RepeatRule
 
 if TYPE_CHECKING:
     from llmrec_core.data.dataset import Dataset
@@ -20,7 +23,6 @@ MAX_PLAYERS = 20
 """Players at most; a longer history is grouped."""
 FIELDS = ("title", "year", "genres")
 """Parts of the candidate's text that can be left out."""
-KINDS = ("history", "fields", "user")
 
 
 @dataclass(frozen=True)
@@ -28,32 +30,24 @@ class Player:
     """One part of the prompt."""
 
     kind: str
-    """`item` or `group` (of history items), `field` (of the candidate), `user` (an attribute put into the prompt)."""
+    """`item` or `group` (of history items), `field` (of the candidate), `user` (an attribute)."""
     label: str
     """What a page shows; data, never markup."""
     places: tuple[int, ...] = ()
     """Positions in the history that is read."""
+    items: tuple[str, ...] = ()
+    """Ids of the history items, in the order of `places`."""
+    back: int | None = None
+    """How far back in the history its newest item stands, 1 for the latest of all."""
     field: str = ""
     """Name of the candidate's field or the user's attribute."""
     value: str = ""
     """The attribute's value."""
 
-
-def read_items(recommender: Any, history: np.ndarray) -> np.ndarray:
-    """The items that a recommender really reads of a history, oldest first.
-
-    A language model reads as many as fit its prompt, SASRec its window, EASE everything. Leaving an item out must not
-    let an older one slip in, so explanations start from these.
-    """
-    history = np.asarray(history, dtype=np.int64)
-    model: Any = getattr(recommender, "model", None)
-    if hasattr(model, "layout"):
-        return np.array(model.layout.keep(history.tolist()), dtype=np.int64)
-    limit = getattr(recommender, "length", 0) or getattr(recommender, "history_items", 0)
-    spec = getattr(recommender, "spec", None)
-    if not limit and spec is not None:
-        limit = spec.recommender.history_items
-    return history[-int(limit) :] if limit else history
+    @property
+    def item_id(self) -> str:
+        """Id of the one history item that it is; empty for every other kind."""
+        return self.items[0] if self.kind == "item" and self.items else ""
 
 
 def history_players(
@@ -61,94 +55,172 @@ def history_players(
 ) -> tuple[Player, ...]:
     """One player per history item; of a longer history, groups by recency or genre.
 
-    By recency the newest half of the players stay single items and the older items form equal blocks; by genre every
-    player holds the items of one first genre, the rarer genres together.
+    By recency the newest half of the players stay single items and the older items form equal
+    blocks. By genre every player holds the items of one first genre, the rarer genres together.
+
+    Args:
+        dataset: where titles, ids and genres stand.
+        items: item codes of the history that is read, oldest first.
+        limit: players at most.
+        group_by: `recency` or `genre`.
 
     Raises:
         UsageError: for fewer than 2 players or an unknown grouping.
     """
     if group_by not in ("recency", "genre"):
-        raise UsageError(f"group_by is {group_by!r}; expected 'recency' or 'genre'")
+        raise UsageError(
+            t("group_by is {group_by!r}; expected 'recency' or 'genre'", group_by=group_by)
+        )
     if limit < 2:
-        raise UsageError(f"{limit} players; an explanation of a history needs at least 2")
-    titles = dataset.items[Columns.TITLE]
+        raise UsageError(
+            t("{limit} players; an explanation of a history needs at least 2", limit=limit)
+        )
     count = len(items)
     if count <= limit:
-        return tuple(
-            Player("item", str(titles.iloc[item]) or f"item {item}", (place,)) for place, item in enumerate(items)
+        return tuple(_single(dataset, items, place) for place in range(count))
+    if group_by == "genre":
+        return _by_genre(dataset, items, limit)
+    single = limit // 2
+    blocks = np.array_split(np.arange(count - single), limit - single)
+    grouped = [
+        _group(
+            dataset,
+            items,
+            t(
+                "{items} items, {nearest} to {farthest} back",
+                items=len(block),
+                nearest=count - block[-1],
+                farthest=count - block[0],
+            ),
+            block.tolist(),
         )
-    if group_by == "recency":
-        single = limit // 2
-        blocks = np.array_split(np.arange(count - single), limit - single)
-        grouped = [
-            Player(
-                "group",
-                f"{len(block)} items, {count - block[-1]} to {count - block[0]} back",
-                tuple(block.tolist()),
-            )
-            for block in blocks
-        ]
-        newest = history_players(dataset, items[count - single :], limit=limit)
-        return (*grouped, *(Player("item", p.label, (p.places[0] + count - single,)) for p in newest))
-    first = [str(genres).split("|")[0] or "no genre" for genres in dataset.items[Columns.GENRES].iloc[items]]
+        for block in blocks
+    ]
+    newest = [_single(dataset, items, place) for place in range(count - single, count)]
+    return (*grouped, *newest)
+
+
+def _single(dataset: Dataset, items: np.ndarray, place: int) -> Player:
+    item = int(items[place])
+    title = str(dataset.items[Columns.TITLE].iloc[item])
+    item_id = str(dataset.items[Columns.ITEM_ID].iloc[item])
+    label = title or t("item {item_id}", item_id=item_id)
+    return Player("item", label, (place,), (item_id,), len(items) - place)
+
+
+def _group(dataset: Dataset, items: np.ndarray, label: str, places: Sequence[int]) -> Player:
+    ids = dataset.items[Columns.ITEM_ID].iloc[items[list(places)]].astype(str)
+    return Player("group", label, tuple(places), tuple(ids), len(items) - max(places))
+
+
+def _by_genre(dataset: Dataset, items: np.ndarray, limit: int) -> tuple[Player, ...]:
+    first = [
+        str(genres).split("|")[0] or t("no genre")
+        for genres in dataset.items[Columns.GENRES].iloc[items]
+    ]
     names, counts = np.unique(first, return_counts=True)
-    kept = set(names[np.argsort(-counts, kind="stable")[: limit - 1]].tolist()) if len(names) > limit else set(names)
+    common = set(names[np.argsort(-counts, kind="stable")[: limit - 1]].tolist())
+    kept = common if len(names) > limit else set(names.tolist())
     members: dict[str, list[int]] = {}
     for place, name in enumerate(first):
-        members.setdefault(name if name in kept else "other genres", []).append(place)
-    return tuple(Player("group", f"{name}: {len(places)} items", tuple(places)) for name, places in members.items())
+        members.setdefault(name if name in kept else t("other genres"), []).append(place)
+    return tuple(
+        _group(
+            dataset,
+            items,
+            tn("{name}: {count} item", "{name}: {count} items", len(places), name=name),
+            places,
+        )
+        for name, places in members.items()
+    )
 
 
 def field_players(dataset: Dataset, item: int, *, genres: bool = True) -> tuple[Player, ...]:
-    """The fields of a candidate's text that are there: title, year, genres."""
+    """The fields of a candidate's text that are there: title, year and, with `genres`, genres.
+
+    Args:
+        dataset: where the item stands.
+        item: its code.
+        genres: whether the text holds them.
+    """
     row = dataset.items.iloc[item]
-    found = []
+    players = []
     for name in FIELDS if genres else FIELDS[:2]:
         value = row.get(name)
-        text = "" if value is None or value != value else str(value)
+        text = "" if pd.isna(value) else str(value)
         if name == Columns.YEAR and text not in str(row[Columns.TITLE]):
             continue
         if text:
-            found.append(Player("field", f"{name} of the candidate", field=name, value=text))
-    return tuple(found)
+            players.append(
+                Player("field", t("{name} of the candidate", name=name), field=name, value=text)
+            )
+    return tuple(players)
 
 
-def user_players(dataset: Dataset, user: int | None, names: Sequence[str] = ()) -> tuple[Player, ...]:
-    """Attributes of a user as players: they are put into the prompt as text, and their effect is measured.
+def user_players(
+    dataset: Dataset, user: int | None, names: Sequence[str] = ()
+) -> tuple[Player, ...]:
+    """Attributes of a user that are known, as players: they are put into the prompt as text.
+
+    Args:
+        dataset: where the attributes stand.
+        user: the user's code, None when nobody in particular is asked about.
+        names: attributes that play; all of them when there is none.
 
     Raises:
-        UsageError: when nobody in particular is asked about, or the data set knows nothing about its users.
+        UsageError: when nobody in particular is asked about, or the data set knows nothing about
+            its users.
     """
-    known = [column for column in dataset.users.columns if column != Columns.USER_ID]
-    wanted = [name for name in (names or known) if name in known]
-    if user is None or not wanted:
+    columns = [column for column in dataset.users.columns if column != Columns.USER_ID]
+    wanted = [name for name in (names or columns) if name in columns]
+    row = dataset.users.iloc[0 if user is None else user]
+    filled = [name for name in wanted if not pd.isna(row[name])]
+    if user is None or not filled:
         raise UsageError(
-            f"no user attributes to explain: {dataset.name!r} has {', '.join(known) or 'none'}; "
-            "ask about a user of a data set with attributes such as age or gender"
+            t(
+                "no user attributes to explain: {name!r} has {columns}; ask about a user of a "
+                "data set with attributes such as age or gender",
+                name=dataset.name,
+                columns=", ".join(columns) or t("none"),
+            )
         )
-    row = dataset.users.iloc[user]
-    return tuple(Player("user", f"{name}: {row[name]}", field=name, value=str(row[name])) for name in wanted)
+    return tuple(
+        Player("user", f"{name}: {row[name]}", field=name, value=str(row[name])) for name in filled
+    )
 
 
-def backgrounds(dataset: Dataset, length: int, *, count: int = 4, seed: int = 0, avoid: int = -1) -> np.ndarray:
-    """Item codes (count, length): the latest items of other users, the stand-ins of the baseline `average`.
+def backgrounds(
+    dataset: Dataset,
+    length: int,
+    *,
+    count: int = 4,
+    seed: int = 0,
+    avoid: int = -1,
+    repeats: RepeatRule = "first",
+) -> np.ndarray:
+    """Items of other users that stand in for absent ones, the baseline `average`.
 
-    Users are drawn by seed among those with a long enough history; item `avoid` never stands in.
+    Args:
+        dataset: whose users are drawn.
+        length: history items that are replaced.
+        count: users drawn, among those with a long enough history.
+        seed: of the draw.
+        avoid: item code that never stands in.
+        repeats: which events of a repeated item are read (data/history.py).
+
+    Returns:
+        item codes (count, length), the latest of each user.
     """
-    from llmrec_core.data.splits import ordered_rows
-
-    table = dataset.interactions.iloc[ordered_rows(dataset)]
-    groups = table.groupby(Columns.USER, sort=True)[Columns.ITEM]
-    sizes = groups.size()
+    table = dataset.interactions
+    distinct = table.groupby(Columns.USER, sort=True)[Columns.ITEM].nunique()
     rng = np.random.default_rng(seed)
-    users = sizes.index[(sizes > length).to_numpy()].to_numpy()
+    users = distinct.index[(distinct > length).to_numpy()].to_numpy()
     if len(users) == 0:  # nobody has as long a history: draw items as often as people met them
         items = table[Columns.ITEM].to_numpy()
         return rng.choice(items[items != avoid], (count, length)).astype(np.int64)
-    chosen = rng.permutation(users)[:count]
     rows = []
-    for user in chosen:
-        items = groups.get_group(user).to_numpy(dtype=np.int64)
+    for user in rng.permutation(users)[:count]:
+        items = events_of(dataset, int(user)).read(repeats)
         items = items[items != avoid]
-        rows.append(items[-length:] if length else items[:0])
+        rows.append(items[len(items) - length :])
     return np.stack(rows)

@@ -1,206 +1,380 @@
-"""A question about one recommendation, read and checked: whose, which item, who plays, against which baseline."""
+"""A question about one recommendation, checked: which item of which list, and who plays."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from llmrec_core.contract.recommender import (
+    ListScore,
+    ReadsPrompts,
+    Recommender,
+    ScoresLists,
+    SumsItems,
+)
+from llmrec_core.contract.requests import Baseline, ExplainRequest
 from llmrec_core.data.dataset import Dataset
 from llmrec_core.errors import UnsupportedError, UsageError
-from llmrec_core.explain.coalitions import BASELINES, Coalitions, HistoryScores, Memory
-from llmrec_core.explain.engine import Explanation, explain, explain_decayed
+from llmrec_core.explain.coalitions import Coalitions, Game, HistoryScores, Memory, Scores
+from llmrec_core.explain.engine import explain, explain_decayed
+from llmrec_core.explain.explanation import Explanation, combine
+from llmrec_core.explain.list_game import ListGame
+from llmrec_core.explain.notes import Note
+from llmrec_core.explain.occasion import Occasion, id_of, item_of, items_of, title_of
+from llmrec_core.explain.parts import Part, items_read, require_scored_here
 from llmrec_core.explain.players import (
-    KINDS,
     MAX_EXACT,
     MAX_PLAYERS,
     Player,
     backgrounds,
     field_players,
     history_players,
-    read_items,
     user_players,
 )
-from llmrec_core.types import Columns
+from llmrec_core.language import marked, t
 
-DECAYED = ("Ease", "ItemKnn", "TfIdf")
-"""Recommenders whose score has a closed form."""
+if TYPE_CHECKING:
+    from llmrec_core.explain.prompt_scores import PromptScores
 
 ENCODER_BUDGET, DECODER_BUDGET = 128, 64
 """Coalitions that text models score when neither a budget nor an error is asked for."""
+USUAL_ERROR = 0.02
+"""Error of every other model where exact values are too many scorings."""
 
 MEMORY = Memory()
 
 
 class Question:
-    """A payload, read and checked."""
+    """One question, with the game that answers it.
 
-    def __init__(self, recommender: Any, dataset: Dataset, payload: Mapping[str, Any]) -> None:
-        self.dataset, self.payload = dataset, payload
-        self.reader = getattr(recommender, "explained", recommender)
-        self.notes: list[str] = []
-        if self.reader is not recommender:
-            self.notes.append(
-                "This cascade's language model is explained; its retriever only chose which items it reads."
-                if self.reader is recommender.inner
-                else "This cascade's retriever is explained: its language model has no weight in the blend."
-            )
-        self.item = item_of(dataset, payload.get("item"), "item")
-        against = payload.get("against")
-        self.against = None if against in (None, "") else item_of(dataset, against, "against")
+    Args:
+        recommender: whose recommendation it is.
+        dataset: its data.
+        occasion: the list that the item stands in.
+        request: the question as it was asked.
+
+    Raises:
+        UnsupportedError: for a hosted model, which gives no reasons.
+    """
+
+    def __init__(
+        self,
+        recommender: Recommender,
+        dataset: Dataset,
+        occasion: Occasion,
+        request: ExplainRequest,
+    ) -> None:
+        require_scored_here(recommender)
+        self.recommender, self.dataset = recommender, dataset
+        self.occasion, self.request = occasion, request
+        self.notes = list(occasion.notes)
+        self.item = item_of(dataset, request.item, "item")
+        self.against = (
+            None if request.against is None else item_of(dataset, request.against, "against")
+        )
         if self.against == self.item:
-            raise UsageError("'item' and 'against' are the same item; name two different ones")
-        self.user: int | None = payload.get("player_user")
-        self.history = self._history()
-        self.listed = [item_of(dataset, other, "list") for other in payload.get("list") or ()]
-        self.listed = [other for other in dict.fromkeys(self.listed) if other not in (self.item, self.against)]
-        self.text = hasattr(getattr(self.reader, "model", None), "layout")
-        if self.listed and self.text and self.reader.model.layout.decoder:
+            raise UsageError(t("'item' and 'against' are the same item; name two different ones"))
+        shown = items_of(dataset, request.listed, "listed")
+        self.listed = [item for item in shown if item not in (self.item, self.against)]
+        self.list_score = self._list_score()
+        self.parts = self._parts()
+        self.reader = next(
+            (part for part in self.parts if isinstance(part.recommender, ReadsPrompts)), None
+        )
+        self._check()
+        longest = max(part.reads for part in self.parts)
+        self.items = occasion.history[len(occasion.history) - longest :]
+        self.players = self._players()
+        self._games: dict[str, Game] = {}
+
+    @property
+    def others(self) -> list[int]:
+        """The rival and the rest of the list: scored in the same passes."""
+        return [*([] if self.against is None else [self.against]), *self.listed]
+
+    def _list_score(self) -> ListScore | None:
+        if not isinstance(self.recommender, ScoresLists):
+            return None
+        self.notes.append(
+            Note(
+                marked(
+                    "The scale of the list, means and spreads over its {count} candidates, is "
+                    "held as it was when the list was made."
+                ),
+                {"count": len(self.occasion.candidates)},
+            )
+        )
+        return self.recommender.list_score(self.occasion.history, self.occasion.candidates)
+
+    def _parts(self) -> list[Part]:
+        """Who has a say in the scores of the items asked about; who reads prompts comes first."""
+        history = self.occasion.history
+        if self.list_score is None:
+            return [Part("", self.recommender, items_read(self.recommender, history))]
+        offered = np.isin(self.occasion.candidates, [self.item, *self.others])
+        heard = [part for part in self.list_score.parts if part.weights[offered].any()]
+        parts = [
+            Part(part.role, part.recommender, items_read(part.recommender, history))
+            for part in heard or self.list_score.parts[:1]
+        ]
+        return sorted(parts, key=lambda part: not isinstance(part.recommender, ReadsPrompts))
+
+    def _check(self) -> None:
+        if self.decoder and self.listed:
             self.listed = []
             self.notes.append(
-                "A decoder reads every further item of the list at full price, so only this item is scored; name a rival "
-                "to see what would change the order."
-            )
-        self.baseline = str(payload.get("baseline") or "remove")
-        if self.baseline not in BASELINES:
-            raise UsageError(f"baseline is {self.baseline!r}; expected one of {', '.join(BASELINES)}")
-        if self.baseline == "mask" and not self.text:
-            raise UnsupportedError("the baseline 'mask' needs a model that reads text; choose 'remove' or 'average'")
-        self.items = read_items(self.reader, self.history)
-        self.players = self._players()
-        self._games: dict[str, Coalitions] = {}
-
-    def _history(self) -> np.ndarray:
-        payload, dataset = self.payload, self.dataset
-        if payload.get("history") is not None:
-            history = np.array([item_of(dataset, item, "history") for item in payload["history"]], dtype=np.int64)
-        elif payload.get("user") not in (None, ""):
-            from llmrec_core.data.splits import ordered_rows
-
-            self.user = dataset.user_code(str(payload["user"]))
-            table = dataset.interactions.iloc[ordered_rows(dataset)]
-            history = table.loc[table[Columns.USER] == self.user, Columns.ITEM].to_numpy(dtype=np.int64)
-            hidden = payload.get("withheld")
-            hidden = item_of(dataset, hidden, "withheld") if hidden not in (None, "") else None
-            if hidden is not None and hidden in history:
-                history = history[: int(np.flatnonzero(history == hidden)[-1])]
-                self.notes.append(
-                    f"{title_of(dataset, hidden)} is withheld from the model, as when the list was made: "
-                    "what came before it is the history."
+                Note(
+                    marked(
+                        "A decoder reads every further item of the list at full price, so only "
+                        "this item is scored; name a rival to see what would change the order."
+                    )
                 )
-            elif len(history) and history[-1] == self.item:
-                history = history[:-1]
-                self.notes.append("The item is this person's last, withheld one: it is explained by what came before.")
-        else:
-            raise UsageError("say whose recommendation: a user id, or a history of item codes")
-        if self.item in history:
-            raise UsageError(
-                f"{title_of(dataset, self.item)!r} is already in this history, so it is not recommended and there is "
-                "nothing to explain; choose an item of the list"
             )
-        return history
+        if self.request.baseline == "mask" and self.reader is None:
+            raise UnsupportedError(
+                t("the baseline 'mask' needs a model that reads text; choose 'remove' or 'average'")
+            )
+        if self.request.target == "probability" and self.list_score is not None:
+            raise UnsupportedError(
+                t(
+                    "this run scores in standard deviations of its list, which are no "
+                    "probabilities; ask for the target 'score'"
+                )
+            )
+
+    @property
+    def decoder(self) -> bool:
+        """Whether a decoder reads the prompts."""
+        reader = self.reader.recommender if self.reader else None
+        return isinstance(reader, ReadsPrompts) and reader.layout.decoder
 
     def _players(self) -> tuple[Player, ...]:
-        kinds = self.payload.get("players") or "history"
-        kinds = {"all": ["history", "fields"]}.get(kinds, [kinds]) if isinstance(kinds, str) else list(kinds)
-        unknown = [kind for kind in kinds if kind not in KINDS]
-        if unknown:
-            raise UsageError(f"players {unknown[0]!r}; expected 'all' or some of {', '.join(KINDS)}")
+        kinds = list(self.request.players)
         if "history" in kinds and not len(self.items):
-            self.notes.append("The history is empty, so only the candidate's own fields can be reasons.")
-            kinds = ["fields"]
-        found: list[Player] = []
-        if "user" in kinds:
-            found += user_players(self.dataset, self.user, self.payload.get("attributes") or ())
             self.notes.append(
-                "The user's attributes are put into the prompt for this explanation; the model does not read them "
-                "otherwise, so the score differs from the list's."
+                Note(
+                    marked(
+                        "The history is empty, so only the candidate's own fields can be reasons."
+                    )
+                )
             )
+            kinds = ["fields"]
+        players: list[Player] = []
+        if "user" in kinds:
+            players += self._user_players()
         if "history" in kinds:
-            limit = int(self.payload.get("max_players") or MAX_PLAYERS)
-            group_by = str(self.payload.get("group_by") or "recency")
-            mine = history_players(self.dataset, self.items, limit=limit, group_by=group_by)
-            if any(player.kind == "group" for player in mine):
-                self.notes.append(
-                    f"The {len(self.items)} history items are grouped into {len(mine)} by {group_by}: "
-                    "a group comes and goes as one."
-                )
-            if len(self.items) < len(self.history):
-                self.notes.append(
-                    f"The model reads the last {len(self.items)} of {len(self.history)} history items; "
-                    "older ones cannot be reasons."
-                )
-            found += mine
-        if "fields" in kinds and self.text:
-            decoder = self.reader.model.layout.decoder
-            found += field_players(self.dataset, self.item, genres=not decoder)
+            players += self._history_players()
+        if "fields" in kinds and self.reader is not None:
+            players += field_players(self.dataset, self.item, genres=not self.decoder)
         elif "fields" in kinds:
-            self.notes.append("This recommender reads item ids, not text: a candidate has no fields to leave out.")
-        return tuple(found)
+            self.notes.append(
+                Note(
+                    marked(
+                        "This recommender reads item ids, not text: a candidate has no fields to "
+                        "leave out."
+                    )
+                )
+            )
+        return tuple(players)
 
-    def game(self, baseline: str | None = None) -> Coalitions:
-        """The game of this prompt, with all that earlier questions found out."""
-        baseline = baseline or self.baseline
-        if baseline in self._games:
-            return self._games[baseline]
-        avoided = self.item if baseline == "average" else None  # no stand-in may be the item itself
-        key = (tuple(self.items.tolist()), self.players, baseline, avoided, self.dataset.content_hash)
-        self._games[baseline] = Coalitions(self.players, self.evaluator(baseline), MEMORY.rows(self.reader, key))
+    def _user_players(self) -> tuple[Player, ...]:
+        players = user_players(self.dataset, self.occasion.user, self.request.attributes)
+        if self.reader is None:
+            raise UsageError(
+                t(
+                    "a person's attributes can only be put into a prompt, and this recommender "
+                    "reads item ids; ask for players 'history'"
+                )
+            )
+        self.notes.append(
+            Note(
+                marked(
+                    "The user's attributes are put into the prompt for this explanation; the model "
+                    "does not read them otherwise, so the score differs from the list's."
+                )
+            )
+        )
+        return players
+
+    def _history_players(self) -> tuple[Player, ...]:
+        limit, group_by = self.request.max_players or MAX_PLAYERS, self.request.group_by
+        players = history_players(self.dataset, self.items, limit=limit, group_by=group_by)
+        if any(player.kind == "group" for player in players):
+            by = {"recency": marked("by recency"), "genre": marked("by genre")}[group_by]
+            self.notes.append(
+                Note(
+                    marked(
+                        "The {items} history items are grouped into {groups} {by}: a group comes "
+                        "and goes as one."
+                    ),
+                    {"items": len(self.items), "groups": len(players), "by": t(by)},
+                )
+            )
+        if len(self.items) < len(self.occasion.history):
+            self.notes.append(
+                Note(
+                    marked(
+                        "The model reads the last {read} of {all} history items; older ones "
+                        "cannot be reasons."
+                    ),
+                    {"read": len(self.items), "all": len(self.occasion.history)},
+                )
+            )
+        return players
+
+    # ── the game ─────────────────────────────────────────────────────────────────────────────────
+
+    def game(self, baseline: Baseline | None = None) -> Game:
+        """The game of this prompt, with all that earlier questions have scored.
+
+        Args:
+            baseline: in place of the question's own.
+        """
+        baseline = baseline or self.request.baseline
+        if baseline not in self._games:
+            games = {part.role: self.game_of(part, baseline) for part in self.parts}
+            self._games[baseline] = (
+                games[""]
+                if self.list_score is None
+                else ListGame(self.list_score, self.occasion.candidates, games)
+            )
         return self._games[baseline]
 
-    def evaluator(self, baseline: str) -> Any:
-        stand_ins = backgrounds(self.dataset, len(self.items), avoid=self.item) if baseline == "average" else None
-        if self.text:
-            from llmrec_core.explain.language import PromptScores
+    def game_of(self, part: Part, baseline: Baseline) -> Coalitions:
+        """The game of one part's own score."""
+        shift = len(self.items) - part.reads
+        items, players = self.items[shift:], self._players_of(part)
+        avoided, stand_ins = -1, None
+        if baseline == "average":
+            avoided = self.item  # no stand-in may be the item itself
+            repeats = self.occasion.repeats
+            stand_ins = backgrounds(self.dataset, len(self.items), avoid=avoided, repeats=repeats)[
+                :, shift:
+            ]
+        scores: Scores
+        if isinstance(part.recommender, ReadsPrompts):
+            from llmrec_core.explain.prompt_scores import PromptScores
 
-            return PromptScores(self.reader, self.items, self.players, baseline=baseline, stand_ins=stand_ins)
-        return HistoryScores(self.reader, self.items, self.players, stand_ins)
+            scores = PromptScores(
+                part.recommender, items, players, baseline=baseline, stand_ins=stand_ins
+            )
+        else:
+            scores = HistoryScores(part.recommender, items, players, stand_ins)
+        key = (tuple(items.tolist()), players, baseline, avoided, self.dataset.content_hash)
+        return Coalitions(self.players, scores, MEMORY.rows(part.recommender, key))
 
-    def explain(self, item: int, together: Sequence[int] = (), progress: Any = None) -> Explanation:
-        """One explanation with this question's target and budget."""
-        payload = self.payload
-        target = str(payload.get("target") or "score")
-        budget, error = _effort(payload, self)
-        single = all(player.kind == "item" for player in self.players)
-        if (
-            type(self.reader).__name__ in DECAYED and single and len(self.players) > MAX_EXACT
-            and self.baseline == "remove" and target == "score"
-        ):  # fmt: skip
-            return explain_decayed(self.game(), item, float(self.reader.decay))
+    def _players_of(self, part: Part) -> tuple[Player, ...]:
+        """The players with places counted in what this part reads."""
+        shift = len(self.items) - part.reads
+        return tuple(_placed(player, shift) for player in self.players)
+
+    def prompt_scores(self, part: Part) -> PromptScores:
+        """What scores prompts of the part that reads them, absent parts left out."""
+        from llmrec_core.explain.prompt_scores import PromptScores
+
+        assert isinstance(part.recommender, ReadsPrompts), "it reads prompts"
+        items = self.items[len(self.items) - part.reads :]
+        return PromptScores(part.recommender, items, self._players_of(part))
+
+    # ── its answer ───────────────────────────────────────────────────────────────────────────────
+
+    def explain(
+        self,
+        item: int,
+        together: Sequence[int] = (),
+        progress: Callable[[Explanation], None] | None = None,
+    ) -> Explanation:
+        """One explanation with this question's target and effort.
+
+        Args:
+            item: code of the item, of this list.
+            together: further items scored in the same passes.
+            progress: called with every intermediate explanation.
+        """
+        explanation = self._closed_form(item)
+        if explanation is None:
+            explanation = self._sampled(self.game(), item, together, progress)
+        return self.named(explanation, item)
+
+    def named(self, explanation: Explanation, item: int) -> Explanation:
+        """The explanation with the names of its item, and with whose score it is."""
+        game = self.game()
+        return replace(
+            explanation,
+            item_id=id_of(self.dataset, item),
+            title=title_of(self.dataset, item),
+            shares=game.shares(item) if isinstance(game, ListGame) else {},
+        )
+
+    def explain_part(self, part: Part) -> Explanation:
+        """The values of one part's own score of the item, before it is weighed into a list's."""
+        return self._sampled(self.game_of(part, self.request.baseline), self.item)
+
+    def weight_of(self, part: Part) -> float:
+        """What one unit of a part's own score adds to the score of the item."""
+        game = self.game()
+        return game.weights(self.item).get(part.role, 0.0) if isinstance(game, ListGame) else 1.0
+
+    def _sampled(
+        self,
+        game: Game,
+        item: int,
+        together: Sequence[int] = (),
+        progress: Callable[[Explanation], None] | None = None,
+    ) -> Explanation:
+        budget, error = self._effort()
         return explain(
-            self.game(), item, together=together, target=target, budget=budget, error=error,
-            seed=int(payload.get("seed") or 0), baseline=self.baseline, progress=progress,
-        )  # fmt: skip
+            game,
+            item,
+            together=together,
+            target=self.request.target,
+            budget=budget,
+            error=error,
+            seed=self.request.seed,
+            baseline=self.request.baseline,
+            progress=progress,
+        )
+
+    def _closed_form(self, item: int) -> Explanation | None:
+        """Exact values without enumeration, where every part sums single items."""
+        single = all(player.kind == "item" for player in self.players)
+        plain = self.request.baseline == "remove" and self.request.target == "score"
+        if not (single and plain and len(self.players) > MAX_EXACT):
+            return None
+        decays = {
+            part.role: part.recommender.item_decay()
+            for part in self.parts
+            if isinstance(part.recommender, SumsItems)
+        }
+        game = self.game()
+        if len(decays) < len(self.parts):
+            return None
+        if not isinstance(game, ListGame):
+            return explain_decayed(game, item, decays[""])
+        weights = game.weights(item)
+        own = [explain_decayed(game.games[role], item, decays[role]) for role in weights]
+        return combine(own, list(weights.values()), game.offset(item)) if own else None
+
+    def _effort(self) -> tuple[int | None, float]:
+        """Budget and error as asked, else what answers within seconds."""
+        budget, count = self.request.budget, len(self.players)
+        if self.request.error is not None:
+            return budget, self.request.error
+        if budget is None and self.reader is not None:
+            budget = max(DECODER_BUDGET if self.decoder else ENCODER_BUDGET, count + 2)
+        return budget, 0.0 if count <= MAX_EXACT else USUAL_ERROR
 
 
-def _effort(payload: Mapping[str, Any], question: Question) -> tuple[int | None, float]:
-    """Budget and error as asked, else what answers within seconds: fixed for text models, exact or 2 % for others."""
-    budget = None if payload.get("budget") in (None, "") else int(payload["budget"])
-    if payload.get("error") not in (None, ""):
-        return budget, float(payload["error"])
-    if budget is None and question.text:
-        decoder = question.reader.model.layout.decoder
-        budget = max(DECODER_BUDGET if decoder else ENCODER_BUDGET, len(question.players) + 2)
-    return budget, 0.0 if len(question.players) <= MAX_EXACT else 0.02
-
-
-def item_of(dataset: Dataset, given: Any, name: str) -> int:
-    """Code of an item given as code (whole number) or id (text)."""
-    if isinstance(given, (int, np.integer)) and not isinstance(given, bool):
-        if 0 <= given < dataset.n_items:
-            return int(given)
-        raise UsageError(f"{name} has item code {given}; {dataset.name} has codes 0 to {dataset.n_items - 1}")
-    if given in (None, ""):
-        raise UsageError(f"{name} is missing; give the id of an item of {dataset.name}")
-    return dataset.item_code(str(given))
-
-
-def title_of(dataset: Dataset, item: int) -> str:
-    """Title of an item code."""
-    return str(dataset.items[Columns.TITLE].iloc[item]) or f"item {id_of(dataset, item)}"
-
-
-def id_of(dataset: Dataset, item: int) -> str:
-    """Id of an item code, as in the data set's file."""
-    return str(dataset.items[Columns.ITEM_ID].iloc[item])
+def _placed(player: Player, shift: int) -> Player:
+    """A player as a part sees it that does not read the `shift` oldest items."""
+    if not shift:
+        return player
+    kept = [
+        (place - shift, item)
+        for place, item in zip(player.places, player.items, strict=True)
+        if place >= shift
+    ]
+    return replace(player, places=tuple(p for p, _ in kept), items=tuple(item for _, item in kept))

@@ -1,8 +1,8 @@
-"""Facets: each puts every test case into exactly one named group, so that a weak group cannot hide in a mean.
+"""Facets: each puts every test case into one named group, so that no weak group hides in a mean.
 
 | facet | groups |
 |---|---|
-| popularity | tenth of the items that the withheld one belongs to, ranked by training interactions; 10 = most popular |
+| popularity | tenth by training interactions of the withheld item; 10 = most popular |
 | history | quarter of the cases by length of history |
 | pause | time between the last item of the history and the withheld one, where times are known |
 | a user attribute | its values (at most `MAX_VALUES`), numbers in quarters |
@@ -18,11 +18,17 @@ import pandas as pd
 
 from llmrec_core.data.dataset import Dataset
 from llmrec_core.data.splits import Case, Split
+from llmrec_core.language import marked, t
 from llmrec_core.types import Columns
 
 MAX_VALUES = 24
 DAY_S = 86_400.0
-PAUSES = ((60.0, "under a minute"), (DAY_S, "under a day"), (30 * DAY_S, "under 30 days"), (np.inf, "30 days or more"))
+PAUSES = (
+    (60.0, marked("under a minute")),
+    (DAY_S, marked("under a day")),
+    (30 * DAY_S, marked("under 30 days")),
+    (np.inf, marked("30 days or more")),
+)
 
 
 @dataclass(frozen=True)
@@ -38,20 +44,28 @@ def facets(split: Split, cases: Sequence[Case]) -> dict[str, Facet]:
     """Every facet that this data set knows about, by name; groups without a case are left out.
 
     A case with several withheld items is placed by its most popular one.
+
+    Args:
+        split: whose training says what is popular.
+        cases: the cases of the exam, in its order.
     """
-    found = {
-        "popularity of the withheld item": _popularity(split, cases),
-        "history length": quarters(np.array([len(case.history) for case in cases], float), "items"),
+    by_name = {
+        marked("popularity of the withheld item"): _popularity(split, cases),
+        marked("history length"): quarters(
+            np.array([len(case.history) for case in cases], float),
+            marked("{low} items"),
+            marked("{low} to {high} items"),
+        ),
     }
     if split.dataset.order == "time":
-        found["pause before the withheld item"] = _pauses(split.dataset, cases)
+        by_name[marked("pause before the withheld item")] = _pauses(split.dataset, cases)
     users = np.array([case.user for case in cases], dtype=np.int64)
     for column in split.dataset.users.columns:
         if column != Columns.USER_ID:
             facet = _attribute(split.dataset.users[column].iloc[users], str(column))
             if facet is not None:
-                found[str(column)] = facet
-    return {name: facet for name, facet in found.items() if len(facet.names) > 1}
+                by_name[str(column)] = facet
+    return {name: facet for name, facet in by_name.items() if len(facet.names) > 1}
 
 
 def _popularity(split: Split, cases: Sequence[Case]) -> Facet:
@@ -62,36 +76,57 @@ def _popularity(split: Split, cases: Sequence[Case]) -> Facet:
     chosen = [int(case.relevant[np.argmax(counts[case.relevant])]) for case in cases]
     spans = [counts[tenth == number] for number in range(10)]
     labels = [
-        f"tenth {number + 1} ({span.min()} to {span.max()} interactions)" if len(span) else f"tenth {number + 1}"
+        t(
+            "tenth {number} ({min} to {max} interactions)",
+            number=number + 1,
+            min=span.min(),
+            max=span.max(),
+        )
+        if len(span)
+        else f"tenth {number + 1}"
         for number, span in enumerate(spans)
     ]
     return _pack(labels, tenth[chosen] if chosen else np.zeros(0, np.int64))
 
 
-def quarters(values: np.ndarray, unit: str) -> Facet:
+def quarters(values: np.ndarray, single: str = "{low}", several: str = "{low} to {high}") -> Facet:
     """Four groups of about equal size by value; fewer where values are tied.
 
-    >>> quarters(np.array([1.0, 2, 3, 4]), "items").names
-    ('1 items', '2 items', '3 items', '4 items')
+    Args:
+        values: of each case.
+        single: what a group of one value is called.
+        several: what a group from `low` to `high` is called.
+
+    >>> quarters(np.array([1.0, 2, 3, 4, 5]), "{low} items", "{low} to {high} items").names
+    ('1 to 2 items', '3 items', '4 items', '5 items')
     """
-    edges = np.unique(np.quantile(values, (0.25, 0.5, 0.75), method="lower")) if len(values) else np.zeros(0)
+    edges = (
+        np.unique(np.quantile(values, (0.25, 0.5, 0.75), method="lower"))
+        if len(values)
+        else np.zeros(0)
+    )
     groups = np.searchsorted(edges, values, side="left")
     labels = []
     for number in range(len(edges) + 1):
         inside = values[groups == number]
         low, high = (f"{inside.min():g}", f"{inside.max():g}") if len(inside) else ("", "")
-        labels.append(f"{low if low == high else f'{low} to {high}'} {unit}".strip())
+        labels.append((single if low == high else several).format(low=low, high=high))
     return _pack(labels, groups)
 
 
 def _pauses(dataset: Dataset, cases: Sequence[Case]) -> Facet:
     table = dataset.interactions
     first = table.groupby([Columns.USER, Columns.ITEM], sort=False)[Columns.TIME].min()
-    asked = [(case.user, int(case.relevant[0])) for case in cases]
-    before = [(case.user, int(case.history[-1])) if len(case.history) else (case.user, -1) for case in cases]
-    gap = first.reindex(asked).to_numpy(float) - first.reindex(before).to_numpy(float)
+    withheld = [(case.user, int(case.relevant[0])) for case in cases]
+    before = [
+        (case.user, int(case.history[-1])) if len(case.history) else (case.user, -1)
+        for case in cases
+    ]
+    gap = first.reindex(withheld).to_numpy(float) - first.reindex(before).to_numpy(float)
     labels = [label for _, label in PAUSES] + ["unknown"]
-    groups = np.searchsorted([limit for limit, _ in PAUSES], np.nan_to_num(gap, nan=0.0), side="right")
+    groups = np.searchsorted(
+        [limit for limit, _ in PAUSES], np.nan_to_num(gap, nan=0.0), side="right"
+    )
     return _pack(labels, np.where(np.isnan(gap), len(PAUSES), groups))
 
 
@@ -100,11 +135,13 @@ def _attribute(column: pd.Series, name: str) -> Facet | None:
     text = column.fillna("").astype(str).str.strip().replace("", "unknown")
     if text.nunique() <= MAX_VALUES:
         labels = sorted(text.unique())
-        return _pack([f"{name} {label}" for label in labels], text.map(labels.index).to_numpy(np.int64))
+        return _pack(
+            [f"{name} {label}" for label in labels], text.map(labels.index).to_numpy(np.int64)
+        )
     numbers = pd.to_numeric(column, errors="coerce").to_numpy(float)
     if np.isnan(numbers).any():
         return None
-    facet = quarters(numbers, "")
+    facet = quarters(numbers)
     return Facet(tuple(f"{name} {label}" for label in facet.names), facet.groups)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 
 from llmrec_core.errors import UnsupportedError, UsageError
+from llmrec_core.language import t
 
 
 def pick_device(name: str) -> torch.device:
-    """`auto`: the NVIDIA GPU that torch can use, else the CPU; or the device asked for, or a refusal.
+    """The device of a name: `auto` takes the NVIDIA GPU that torch can use, else the CPU.
 
     Raises:
         UnsupportedError: when a GPU is asked for and torch sees none.
@@ -19,9 +20,14 @@ def pick_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise UsageError(f"device is {name!r}; expected auto, cpu or cuda") from error
+        raise UsageError(t("device is {name!r}; expected auto, cpu or cuda", name=name)) from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UnsupportedError(
-            f"device {name!r} was asked for, but torch {torch.__version__} sees no NVIDIA GPU; use auto or cpu"
+            t(
+                "device {name!r} was asked for, but torch {version} sees no NVIDIA GPU; use "
+                "auto or cpu",
+                name=name,
+                version=torch.__version__,
+            )
         )
     return device

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
-from pathlib import Path
 
+from llmrec_core.files import read_toml
+from llmrec_core.installation import ASSETS
+from llmrec_core.language import t
 from llmrec_core.profiling.device import Device
 
-ASSETS = Path(__file__).resolve().parents[2] / "assets"
+DEFAULTS = ASSETS / "economics.toml"
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,10 @@ class Economics:
     requests_per_month: float
 
     def usd_per_million(self, requests_per_s: float) -> float | None:
-        """Dollars for a million requests: hourly price ÷ (requests per hour × utilisation) × 10⁶."""
+        """Dollars for a million requests: hourly price ÷ (requests an hour × utilisation) × 10⁶.
+
+        None without a price.
+        """
         if self.usd_per_hour is None:
             return None
         return self.usd_per_hour / (requests_per_s * 3600 * self.utilisation) * 1e6
@@ -36,14 +40,23 @@ class Economics:
 
 
 def economics_of(device: Device) -> Economics:
-    """The defaults of `assets/economics.toml` for this machine; a GPU's price comes from the price list by name."""
-    table = tomllib.loads((ASSETS / "economics.toml").read_text(encoding="utf-8"))
+    """The defaults of `assets/economics.toml` for this machine.
+
+    A processor is priced by its threads. A GPU has no price until the reader types one.
+    """
+    table = read_toml(DEFAULTS)
     cpu, grid = table["cpu"], table["grid"]
+    price = None if device.gpus else cpu["usd_per_vcpu_hour"] * device.threads
+    source, date = cpu["price_source"], cpu["price_date"]
     if device.gpus:
-        price, source, date = None, f"no price for {device.gpus[0].name}; type one in", ""
-    else:
-        price, source, date = cpu["usd_per_vcpu_hour"] * device.threads, cpu["price_source"], cpu["price_date"]
+        source, date = t("no price for {name}; type one in", name=device.gpus[0].name), ""
     return Economics(
-        price, source, date, table["utilisation"], grid["g_co2e_per_kwh"], grid["source"], grid["date"],
+        price,
+        source,
+        date,
+        table["utilisation"],
+        grid["g_co2e_per_kwh"],
+        grid["source"],
+        grid["date"],
         table["traffic"]["requests_per_month"],
-    )  # fmt: skip
+    )

@@ -2,49 +2,70 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 
-GEMM = 1024
+GEMM, GPU_GEMM = 1024, 8192
+"""Side of the square matrices that are multiplied, on a CPU and on a GPU."""
 COPY_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
 class Peaks:
-    """Best of several repetitions; FLOP/s of an fp32 product of 1024 × 1024 matrices and bytes/s of a copy."""
+    """Best of several repetitions."""
 
     gemm_flops_per_s: float
+    """Of an fp32 product of square matrices."""
     bandwidth_bytes_per_s: float
+    """Of a copy."""
 
 
 def best_of(a: Peaks, b: Peaks) -> Peaks:
     """The higher of two measurements, each."""
-    return Peaks(max(a.gemm_flops_per_s, b.gemm_flops_per_s), max(a.bandwidth_bytes_per_s, b.bandwidth_bytes_per_s))
+    return Peaks(
+        max(a.gemm_flops_per_s, b.gemm_flops_per_s),
+        max(a.bandwidth_bytes_per_s, b.bandwidth_bytes_per_s),
+    )
 
 
 def measure_peaks(device: str = "cpu", budget_s: float = 1.0) -> Peaks:
-    """Both peaks on `device` in about `budget_s` seconds. A copied byte counts twice: read and written."""
+    """Measure both peaks. A copied byte counts twice: read and written.
+
+    Args:
+        device: `cpu` or `cuda`.
+        budget_s: about how long to measure.
+    """
     import torch
 
-    def sync() -> None:
+    def synchronise() -> None:
         if device != "cpu":
             torch.cuda.synchronize()
 
-    def best(call: object) -> float:
+    def fastest_s(call: Callable[[], object]) -> float:
         fastest, began = float("inf"), time.perf_counter()
         while time.perf_counter() - began < budget_s / 2:
-            sync()
+            synchronise()
             start = time.perf_counter()
-            call()  # type: ignore[operator]
-            sync()
+            call()
+            synchronise()
             fastest = min(fastest, time.perf_counter() - start)
         return fastest
 
-    size = GEMM if device == "cpu" else 8 * GEMM
+    size = GEMM if device == "cpu" else GPU_GEMM
     a, b = torch.randn(size, size, device=device), torch.randn(size, size, device=device)
     out = torch.empty_like(a)
-    gemm = best(lambda: torch.mm(a, b, out=out))
+    gemm_s = fastest_s(lambda: torch.mm(a, b, out=out))
     source = torch.zeros(COPY_BYTES // 4, device=device)
     target = torch.empty_like(source)
-    copy = best(lambda: target.copy_(source))
-    return Peaks(2.0 * size**3 / gemm, 2.0 * COPY_BYTES / copy)
+    copy_s = fastest_s(lambda: target.copy_(source))
+    return Peaks(2.0 * size**3 / gemm_s, 2.0 * COPY_BYTES / copy_s)
+
+
+if __name__ == "__main__":
+    # `python -m llmrec_core.profiling.peaks DEVICE`: in a process of its own, as the buffers of
+    # the copy stay in memory. Two rounds: a peak measured beside another program is not one.
+    where = sys.argv[1]
+    print(json.dumps(asdict(best_of(measure_peaks(where), measure_peaks(where)))))

@@ -1,8 +1,9 @@
-"""Does a precision or runtime exist on this machine, and does it pay? Asked once per device, by measuring.
+"""Does a precision or runtime exist on this machine, and does it pay? Measured once per device.
 
-The probe is a feed-forward block of MiniLM's size on 256 tokens, against the same block in eager fp32, a second or so in
-all. The answer is kept under HOME/probes. What cannot run is refused with the reason; what runs slower is allowed with a
-warning (it may still save memory), unless it is so slow that a study would never end.
+The probe is a feed-forward block of MiniLM's size on 256 tokens, against the same block in eager
+fp32, a second or so in all. The answer is kept under HOME/probes. What cannot run is refused with
+the reason; what runs slower is allowed with a warning (it may still save memory), unless it is so
+slow that a study would never end.
 """
 
 from __future__ import annotations
@@ -10,17 +11,19 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from llmrec_core.errors import LlmrecError, UnsupportedError
+from llmrec_core.files import write_json
+from llmrec_core.language import t
 from llmrec_core.profiling import device as devices
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+
     from llmrec_core.settings import Settings
 
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16", "int8", "int8-dynamic", "int4")
@@ -48,7 +51,11 @@ class Probe:
     @property
     def warning(self) -> str:
         """The reason, when the variant runs but slower than fp32; else nothing."""
-        return self.reason if self.usable and self.speed is not None and self.speed < NOTEWORTHY else ""
+        return (
+            self.reason
+            if self.usable and self.speed is not None and self.speed < NOTEWORTHY
+            else ""
+        )
 
 
 def probe(precision: str, runtime: str, settings: Settings, device: str = "cpu") -> Probe:
@@ -56,18 +63,17 @@ def probe(precision: str, runtime: str, settings: Settings, device: str = "cpu")
     import torch
 
     name = devices.describe().name
-    key = hashlib.sha256(f"{name}|{device}|{torch.__version__}|{torch.get_num_threads()}".encode()).hexdigest()[:12]
+    key = hashlib.sha256(
+        f"{name}|{device}|{torch.__version__}|{torch.get_num_threads()}".encode()
+    ).hexdigest()[:12]
     path = settings.home / "probes" / f"{key}-{precision}-{runtime}.json"
     try:
         return Probe(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         pass
-    found = measure(precision, runtime, device, name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}")
-    partial.write_text(json.dumps(dataclasses.asdict(found)), encoding="utf-8")
-    partial.replace(path)
-    return found
+    answer = measure(precision, runtime, device, name)
+    write_json(path, dataclasses.asdict(answer))
+    return answer
 
 
 def require(precision: str, runtime: str, settings: Settings, device: str = "cpu") -> Probe:
@@ -76,15 +82,17 @@ def require(precision: str, runtime: str, settings: Settings, device: str = "cpu
     Raises:
         UnsupportedError: with the measured or found reason.
     """
-    found = probe(precision, runtime, settings, device)
-    if not found.usable:
-        raise UnsupportedError(found.reason)
-    return found
+    answer = probe(precision, runtime, settings, device)
+    if not answer.usable:
+        raise UnsupportedError(answer.reason)
+    return answer
 
 
 def matrix(settings: Settings, device: str = "cpu") -> list[Probe]:
     """Every precision in eager mode, and every other runtime in fp32."""
-    cells = [(precision, "eager") for precision in PRECISIONS] + [("fp32", runtime) for runtime in RUNTIMES[1:]]
+    cells = [(precision, "eager") for precision in PRECISIONS] + [
+        ("fp32", runtime) for runtime in RUNTIMES[1:]
+    ]
     return [probe(precision, runtime, settings, device) for precision, runtime in cells]
 
 
@@ -97,72 +105,82 @@ def measure(precision: str, runtime: str, device: str, name: str) -> Probe:
     except LlmrecError as error:
         return Probe(precision, runtime, device, False, None, str(error))
     except Exception as error:  # noqa: BLE001 - a kernel that is missing raises whatever its author chose
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        reason = (
+            str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        )
         return Probe(
             precision,
             runtime,
             device,
             False,
             None,
-            f"{precision} on {runtime} does not run on {name}: {reason}; use fp32 on eager",
+            t(
+                "{precision} on {runtime} does not run on {name}: {reason}; use fp32 on eager",
+                precision=precision,
+                runtime=runtime,
+                name=name,
+                reason=reason,
+            ),
         )
     speed = reference / seconds
     work = 4.0 * TOKENS * WIDTH * INNER / 1e9
-    said = f"{precision} on {runtime} is {speed:.2f} times as fast as fp32 on {name} ({work / seconds:.0f} against {work / reference:.0f} GFLOP/s){note}"
+    said = t(
+        "{precision} on {runtime} is {speed:.2f} times as fast as fp32 on {name} "
+        "({work:.0f} against {work_2:.0f} GFLOP/s){note}",
+        precision=precision,
+        runtime=runtime,
+        speed=speed,
+        name=name,
+        work=work / seconds,
+        work_2=work / reference,
+        note=note,
+    )
     if speed < HOPELESS:
         return Probe(
-            precision, runtime, device, False, speed, f"{said}: too slow to finish a study; use fp32 or int8-dynamic"
+            precision,
+            runtime,
+            device,
+            False,
+            speed,
+            t("{said}: too slow to finish a study; use fp32 or int8-dynamic", said=said),
         )
     return Probe(precision, runtime, device, True, speed, said)
 
 
-def _block(precision: str, runtime: str, device: str) -> tuple[Callable[[], Any], str]:
+def _block(precision: str, runtime: str, device: str) -> tuple[Callable[[], object], str]:
     """A call that runs the block once, and what to add to the sentence."""
     import torch
     from torch import nn
 
-    from llmrec_core.models.precision import apply_precision
+    from llmrec_core.models.precision import Subject, reformat
     from llmrec_core.models.runtimes import require_compiler
 
     torch.manual_seed(0)
     block = nn.Sequential(nn.Linear(WIDTH, INNER), nn.GELU(), nn.Linear(INNER, WIDTH)).to(device)
     x = torch.randn(TOKENS, WIDTH, device=device)
 
-    class Stand(nn.Module):
-        """The little of a `ScorerModel` that a precision touches."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.language_model = block
-            self.device = torch.device(device)
-            self.backbone = SimpleNamespace(name="the probe")
-
-    stand: Any = Stand()
-    apply_precision(stand, precision)
+    reformat(Subject(block, device, t("the probe")), precision)
     x = x.to(next((p.dtype for p in block.parameters()), torch.float32))
-    note = "; it saves memory, not time" if precision in ("int8", "int4") else ""
+    note = t("; it saves memory, not time") if precision in ("int8", "int4") else ""
     if runtime == "compile":
         require_compiler(device)
         block.compile(dynamic=True)
     elif runtime == "onnx":
         return _onnx_call(block, x), note
 
-    def call() -> Any:
+    def call() -> object:
         with torch.inference_mode():
             return block(x)
 
     return call, note
 
 
-def _onnx_call(block: Any, x: Any) -> Callable[[], Any]:
+def _onnx_call(block: nn.Module, x: Tensor) -> Callable[[], object]:
     import torch
 
-    try:
-        import onnxruntime
+    from llmrec_core.models.onnx_engine import exported, require_onnx
 
-        from llmrec_core.models.onnx_engine import exported
-    except ImportError as error:
-        raise UnsupportedError(f"runtime 'onnx' needs {error.name}: pip install onnxruntime onnx onnxscript") from error
+    onnxruntime = require_onnx()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     body = exported(block, (x,), ({},), ["x"], ["y"])
@@ -170,7 +188,7 @@ def _onnx_call(block: Any, x: Any) -> Callable[[], Any]:
     return lambda: session.run(None, {"x": x.numpy()})
 
 
-def _fastest(call: Callable[[], Any], device: str) -> float:
+def _fastest(call: Callable[[], object], device: str) -> float:
     import torch
 
     def once() -> float:

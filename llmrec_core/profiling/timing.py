@@ -5,12 +5,14 @@
                ├ foreign load: CPU time of everybody else ÷ (cores × wall time)
                └ energy: counter after − counter before, where there is a counter
 
-A window with more than 10 % foreign load is repeated; if the repeat is no better, it is kept and marked noisy.
+A window with more than 10 % foreign load is repeated; if the repeat is no better, it is kept and
+marked noisy.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -19,13 +21,16 @@ from typing import Any
 import numpy as np
 import psutil
 
-from llmrec_core.profiling import device
+from llmrec_core.profiling import live_load
+from llmrec_core.profiling.energy import energy_counter
 
+BUSY = ("user", "system", "nice", "irq", "softirq")
+"""Kinds of CPU time in which something runs."""
 FOREIGN_LIMIT = 0.10
 MIN_WINDOW_S = 1.5
 MIN_CALLS, MAX_CALLS = 20, 400
 LONG_S, FEWEST_CALLS = 5.0, 8
-"""A window that already took so long ends with fewer calls: a request of half a second needs no twenty of them."""
+"""A window that already took so long ends with fewer calls: long requests need no twenty."""
 
 
 @dataclass(frozen=True)
@@ -50,29 +55,25 @@ class Window:
 
 
 def synchronise() -> None:
-    """Wait until the accelerator has done all that was asked of it."""
-    import torch
+    """Wait until the accelerator has done all that was asked of it.
 
-    if torch.cuda.is_available():
+    A process without torch has asked nothing of it, and is not made to load torch.
+    """
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
         torch.cuda.synchronize()
 
 
 def _busy_s() -> tuple[float, float]:
     """CPU seconds used by the whole machine and by this process, so far."""
-    total = psutil.cpu_times()
-    busy = (
-        total.user
-        + total.system
-        + getattr(total, "nice", 0.0)
-        + getattr(total, "irq", 0.0)
-        + getattr(total, "softirq", 0.0)
-    )
+    total = psutil.cpu_times()._asdict()  # a system counts some of these
+    busy = sum(float(total.get(name, 0.0)) for name in BUSY)
     own = os.times()
     return busy, own.user + own.system + own.children_user + own.children_system
 
 
 def _measure(call: Callable[[int], Any], min_calls: int, min_s: float) -> Window:
-    counter = device.energy_counter()
+    counter = energy_counter()
     process = psutil.Process()
     samples: list[float] = []
     peak = process.memory_info().rss
@@ -93,19 +94,32 @@ def _measure(call: Callable[[int], Any], min_calls: int, min_s: float) -> Window
     wall = time.perf_counter() - began
     energy_after = counter.read_j()
     after, own_after = _busy_s()
-    foreign = max(0.0, (after - before) - (own_after - own_before)) / (wall * (psutil.cpu_count() or 1))
+    foreign = max(0.0, (after - before) - (own_after - own_before)) / (
+        wall * (psutil.cpu_count() or 1)
+    )
     energy = (
         None
         if energy_before is None or energy_after is None or energy_after < energy_before
         else energy_after - energy_before
     )
     return Window(
-        samples, wall, foreign, foreign > FOREIGN_LIMIT, energy, device.clock_hz(), device.temperature_c(), peak
+        samples,
+        wall,
+        foreign,
+        foreign > FOREIGN_LIMIT,
+        energy,
+        live_load.clock_hz(),
+        live_load.temperature_c(),
+        peak,
     )
 
 
 def window(
-    call: Callable[[int], Any], *, min_calls: int = MIN_CALLS, min_s: float = MIN_WINDOW_S, warm_up: int = 2
+    call: Callable[[int], Any],
+    *,
+    min_calls: int = MIN_CALLS,
+    min_s: float = MIN_WINDOW_S,
+    warm_up: int = 2,
 ) -> Window:
     """One window over `call(n)`, n = 0, 1, …; repeated once when somebody else used the machine."""
     for number in range(warm_up):

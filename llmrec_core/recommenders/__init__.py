@@ -1,0 +1,1 @@
+"""The families of recommenders, and how a spec becomes one."""

@@ -1,7 +1,9 @@
-"""A cheap retriever picks K candidates, an expensive reader puts them in order: how language models are served."""
+"""A cheap retriever picks K candidates, an expensive reader orders them: how large models serve."""
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,55 +11,97 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from llmrec_core.recommenders.base import Recommender
+from llmrec_core.contract.recommender import ListScore, Neural, Recommender, ScorePart
+from llmrec_core.contract.spec import RecommenderSpec, RunSpec, stored_run
+from llmrec_core.errors import UnsupportedError, UsageError
+from llmrec_core.files import write_json
+from llmrec_core.language import t
+from llmrec_core.recommenders.fusion import moments, standardise
+from llmrec_core.recommenders.language_model import LanguageModelRecommender
+from llmrec_core.recommenders.registry import build, family_class
+from llmrec_core.training.validation import validator
 from llmrec_core.types import Description
 
 if TYPE_CHECKING:
+    import torch
+
+    from llmrec_core.contract.run_context import RunContext
     from llmrec_core.data.dataset import Dataset
     from llmrec_core.data.splits import Split
-    from llmrec_core.experiments.context import RunContext
-    from llmrec_core.experiments.spec import RunSpec
     from llmrec_core.settings import Settings
 
 WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-"""Reader's share of the blended score that validation chooses from; 1 = the reader alone decides."""
+"""Reader's share of the blended score that validation chooses from; 1 lets the reader decide."""
 
 
 class Cascade:
-    """Retriever's top K, ordered by the reader or by a blend learned on validation; the rest stays below, as retrieved."""
+    """The retriever's top K in the reader's order, or in that of a blend learned on validation.
 
-    def __init__(self, spec: RunSpec, retriever: Recommender, reader: Recommender, *, reader_is_trained: bool) -> None:
+    What the reader did not read stays below, as retrieved.
+
+    Args:
+        spec: the run's.
+        retriever: scores every candidate.
+        reader: scores the retriever's top K.
+        reader_is_trained: the reader has another run's weights, which `fit` leaves as they are.
+    """
+
+    def __init__(
+        self, spec: RunSpec, retriever: Recommender, reader: Recommender, *, reader_is_trained: bool
+    ) -> None:
         self.spec = spec
         self.retriever, self.reader = retriever, reader
         self.reader_is_trained = reader_is_trained
         self.weight = 1.0
 
+    @classmethod
+    def of_spec(
+        cls, spec: RunSpec, dataset: Dataset, settings: Settings, parent: Path | None
+    ) -> Cascade:
+        """A cascade over another run's reader, or over one of its own that it trains.
+
+        Raises:
+            UsageError: for the family `cascade` without another run's weights.
+        """
+        chosen = spec.recommender
+        if parent is None and chosen.family == "cascade":
+            raise UsageError(
+                t(
+                    "recommender.family 'cascade' reads with another run's weights; name that run "
+                    "in weights_from"
+                )
+            )
+        if parent is None:
+            reader = family_class(chosen.family).of_spec(spec, dataset, settings, None)
+        else:
+            reader = LanguageModelRecommender.of_spec(spec, dataset, settings, parent)
+        retriever = build(_retriever_spec(spec), dataset, settings)
+        return cls(spec, retriever, reader, reader_is_trained=parent is not None)
+
     @property
     def inner(self) -> Recommender:
-        """The reader, whose training is reported."""
+        """As `WrapsReader.inner`."""
         return self.reader
 
-    @property
-    def explained(self) -> Recommender:
-        """Whose scores are explained: the reader's, or the retriever's when the blend gives the reader no weight.
-
-        The cascade's own score of an item depends on the other items of the list.
-        """
-        return self.reader if self.weight else self.retriever
+    def parts(self) -> list[Recommender]:
+        """As `Composed.parts`."""
+        return [self.retriever, self.reader]
 
     def prepare(self, split: Split, context: RunContext) -> None:
         """Fit the retriever alone, so that the reader can be judged before it is trained."""
         self.retriever.fit(split, context)
 
     def fit(self, split: Split, context: RunContext) -> None:
-        from llmrec_core.training.validation import validator
-
+        """Fit the retriever, train the reader unless it is trained, and learn the blend."""
         self.prepare(split, context)
         if not self.reader_is_trained:
             self.reader.fit(split, context)
-        if self.spec.recommender.blend != "validation":
-            return
-        remembered: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}  # by batch: read once for all weights
+        if self.spec.recommender.blend == "validation":
+            self._learn_blend(split, context)
+
+    def _learn_blend(self, split: Split, context: RunContext) -> None:
+        """Take the reader's share with the best validation NDCG; each batch is read once."""
+        remembered: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
 
         def score(histories: Sequence[np.ndarray], candidates: np.ndarray) -> np.ndarray:
             batch = b"".join((*(history.tobytes() for history in histories), candidates.tobytes()))
@@ -66,67 +110,143 @@ class Cascade:
             return self._blend(*remembered[batch])
 
         validate = validator(split, score, self.spec)
-        found = []
+        by_weight = []
         for weight in WEIGHTS:
             self.weight = weight
-            found.append(validate())
-            context.curve("blend_valid_ndcg@10", round(weight * 100), found[-1])
-        self.weight = WEIGHTS[int(np.argmax(found))]
-        context.log(f"blend: reader's share {self.weight} (validation NDCG {max(found):.4f})")
+            by_weight.append(validate())
+            context.curve("blend_valid_ndcg@10", round(weight * 100), by_weight[-1])
+        self.weight = WEIGHTS[int(np.argmax(by_weight))]
+        context.log(
+            t(
+                "blend: reader's share {weight} (validation NDCG {ndcg:.4f})",
+                weight=self.weight,
+                ndcg=max(by_weight),
+            )
+        )
 
     def score(self, histories: Sequence[np.ndarray], candidates: np.ndarray) -> np.ndarray:
+        """As `Recommender.score`."""
         return self._blend(*self._both(histories, candidates))
 
-    def _both(self, histories: Sequence[np.ndarray], candidates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The retriever's scores (B, N) and the reader's, NaN where it did not read."""
+    def _both(
+        self, histories: Sequence[np.ndarray], candidates: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The retriever's scores and the reader's, NaN where it did not read.
+
+        Returns:
+            Two arrays, float64, shape (batch, candidates).
+        """
         cheap = np.asarray(self.retriever.score(histories, candidates), dtype=np.float64)
         read = np.full(candidates.shape, np.nan)
-        keep = min(self.spec.recommender.rerank_k, candidates.shape[1])
-        top = np.argsort(-cheap, axis=1, kind="stable")[:, :keep]
-        picked = np.where(np.isfinite(np.take_along_axis(cheap, top, 1)), np.take_along_axis(candidates, top, 1), -1)
+        top, picked = self._picked(cheap, candidates)
         scores = self.reader.score(histories, picked)
         np.put_along_axis(read, top, np.where(np.isfinite(scores), scores, np.nan), axis=1)
         return cheap, read
 
+    def _picked(self, cheap: np.ndarray, candidates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Places of the retriever's best, and their item codes, -1 where it has no score.
+
+        Returns:
+            Two arrays of shape (batch, rerank_k), with fewer columns for fewer candidates.
+        """
+        keep = min(self.spec.recommender.rerank_k, candidates.shape[1])
+        top = np.argsort(-cheap, axis=1, kind="stable")[:, :keep]
+        scored = np.isfinite(np.take_along_axis(cheap, top, 1))
+        return top, np.where(scored, np.take_along_axis(candidates, top, 1), -1)
+
     def _blend(self, cheap: np.ndarray, read: np.ndarray) -> np.ndarray:
         was_read = ~np.isnan(read)
-        mixed = self.weight * _standard(read, was_read) + (1 - self.weight) * _standard(cheap, was_read)
-        # everything the reader saw stands above everything it did not
-        below = _standard(cheap, np.isfinite(cheap) & ~was_read)
-        floor = np.where(was_read, mixed, np.inf).min(axis=1, keepdims=True)
-        ceiling = np.where(np.isfinite(cheap) & ~was_read, below, -np.inf).max(axis=1, keepdims=True)
-        shift = np.where(np.isfinite(floor) & np.isfinite(ceiling), floor - ceiling - 1.0, 0.0)
-        return np.where(was_read, mixed, np.where(np.isfinite(cheap), below + shift, -np.inf)).astype(np.float32)
+        unread = np.isfinite(cheap) & ~was_read
+        mixed = self._mixed(cheap, read, was_read)
+        below = standardise(cheap, unread) + _shift(mixed, was_read, cheap, unread)
+        return np.where(was_read, mixed, np.where(unread, below, -np.inf)).astype(np.float32)
+
+    def _mixed(self, cheap: np.ndarray, read: np.ndarray, was_read: np.ndarray) -> np.ndarray:
+        """Scores of what the reader read, in standard deviations of those."""
+        ours = self.weight * standardise(read, was_read)
+        return ours + (1 - self.weight) * standardise(cheap, was_read)
+
+    def list_score(self, history: np.ndarray, candidates: np.ndarray) -> ListScore:
+        """How `score` comes about for one history and its candidates, item codes (candidates,).
+
+        What the reader did not read is scored by the retriever alone, below everything it read.
+        """
+        cheap, read = self._both([history], candidates[None])
+        was_read = ~np.isnan(read)
+        unread = np.isfinite(cheap) & ~was_read
+        mixed = self._mixed(cheap, read, was_read)
+        reader, reader_offsets = _affine(read, was_read, self.weight)
+        retriever, retriever_offsets = _affine(cheap, was_read, 1 - self.weight)
+        alone, alone_offsets = _affine(cheap, unread, 1.0)
+        below = np.where(unread, _shift(mixed, was_read, cheap, unread), 0.0)
+        return ListScore(
+            (
+                ScorePart(
+                    "reader", self.reader, np.where(was_read[0], self.weight, 0.0), reader[0]
+                ),
+                ScorePart(
+                    "retriever",
+                    self.retriever,
+                    np.where(was_read[0], 1 - self.weight, 1.0),
+                    (retriever + alone)[0],
+                ),
+            ),
+            (reader_offsets + retriever_offsets + alone_offsets + below)[0],
+        )
+
+    def network(self) -> torch.nn.Module:
+        """The reader's model."""
+        return self._neural_reader().network()
+
+    def weights_version(self) -> tuple[object, ...]:
+        """A value that changes whenever a weight of the reader is written or replaced."""
+        return self._neural_reader().weights_version()
+
+    def with_network(self, network: torch.nn.Module) -> Cascade:
+        """A copy of this cascade whose reader scores with another model of the same shape."""
+        other = copy.copy(self)
+        other.reader = self._neural_reader().with_network(network)
+        return other
+
+    def _neural_reader(self) -> Neural:
+        if not self.weight:
+            raise UnsupportedError(
+                t(
+                    "the language model has no say in this cascade's lists: its layers change "
+                    "nothing"
+                )
+            )
+        if not isinstance(self.reader, Neural):
+            raise UnsupportedError(t("the reader of this cascade is no neural model"))
+        return self.reader
 
     def save(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        """Write retriever and reader into folders of their own, and the blend."""
         self.retriever.save(folder / "retriever")
         self.reader.save(folder / "reader")
-        (folder / "cascade.json").write_text(
-            json.dumps({"weight": self.weight, "spec": self.spec.to_dict()}), encoding="utf-8"
-        )
+        write_json(folder / "cascade.json", {"weight": self.weight, "spec": self.spec.to_dict()})
 
     @classmethod
     def load(cls, folder: Path, dataset: Dataset, settings: Settings | None = None) -> Cascade:
-        import dataclasses
+        """The recommender that `save` wrote.
 
-        from llmrec_core.experiments.spec import RecommenderSpec, run_from_dict
-        from llmrec_core.recommenders.language_model import LanguageModelRecommender
-        from llmrec_core.recommenders.registry import family_class
-
+        Raises:
+            CheckpointError: when a part is missing or damaged.
+        """
         state = json.loads((folder / "cascade.json").read_text(encoding="utf-8"))
-        spec = run_from_dict(state["spec"])
-        cheap = dataclasses.replace(spec, recommender=RecommenderSpec(family=spec.recommender.retriever))
-        retriever = family_class(cheap.recommender.family).load(folder / "retriever", dataset)
-        made = cls(
-            spec, retriever, LanguageModelRecommender.load(folder / "reader", dataset, settings), reader_is_trained=True
-        )
-        made.weight = state["weight"]
-        return made
+        spec = stored_run(state["spec"])
+        retriever = family_class(spec.recommender.retriever).load(folder / "retriever", dataset)
+        reader = LanguageModelRecommender.load(folder / "reader", dataset, settings)
+        loaded = cls(spec, retriever, reader, reader_is_trained=True)
+        loaded.weight = state["weight"]
+        return loaded
 
-    def describe(self, history_items: float, candidates: int) -> Description:
-        cheap = self.retriever.describe(history_items, candidates)
-        read = self.reader.describe(history_items, min(self.spec.recommender.rerank_k, candidates))
+    def describe(self, histories: Sequence[np.ndarray], candidates: np.ndarray) -> Description:
+        """The retriever's costs and those of the reader on what the retriever picks."""
+        chosen = self.spec.recommender
+        cheap = self.retriever.describe(histories, candidates)
+        scores = np.asarray(self.retriever.score(histories, candidates), dtype=np.float64)
+        read = self.reader.describe(histories, self._picked(scores, candidates)[1])
         return Description(
             cheap.parameters + read.parameters,
             read.trainable_parameters,
@@ -134,17 +254,35 @@ class Cascade:
             cheap.flops_per_request + read.flops_per_request,
             {
                 **read.notes,
-                "retriever": self.spec.recommender.retriever,
-                "rerank_k": self.spec.recommender.rerank_k,
+                "retriever": chosen.retriever,
+                "rerank_k": chosen.rerank_k,
                 "blend": self.weight,
             },
         )
 
 
-def _standard(scores: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Scores with mean 0 and deviation 1 over `where`, row by row; 0 for a constant row."""
-    chosen = np.where(where, scores, 0.0)
-    count = np.maximum(where.sum(axis=1, keepdims=True), 1)
-    mean = chosen.sum(axis=1, keepdims=True) / count
-    spread = np.sqrt((np.where(where, scores - mean, 0.0) ** 2).sum(axis=1, keepdims=True) / count)
-    return np.where(where, (chosen - mean) / np.where(spread > 0, spread, 1.0), 0.0)
+def _retriever_spec(spec: RunSpec) -> RunSpec:
+    """The run of the retriever, which comes as its family does, with nothing borrowed."""
+    return dataclasses.replace(
+        spec, recommender=RecommenderSpec(family=spec.recommender.retriever), weights_from=""
+    )
+
+
+def _shift(
+    mixed: np.ndarray, was_read: np.ndarray, cheap: np.ndarray, unread: np.ndarray
+) -> np.ndarray:
+    """What puts everything that was not read below everything that was, (requests, 1)."""
+    floor = np.where(was_read, mixed, np.inf).min(axis=1, keepdims=True)
+    ceiling = np.where(unread, standardise(cheap, unread), -np.inf).max(axis=1, keepdims=True)
+    return np.where(np.isfinite(floor) & np.isfinite(ceiling), floor - ceiling - 1.0, 0.0)
+
+
+def _affine(scores: np.ndarray, where: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Weights and offsets that make `share` of the standardised scores, and 0 elsewhere.
+
+    Returns:
+        Two arrays, shape (requests, N).
+    """
+    mean, spread = moments(scores, where)
+    weights = np.where(where, share / np.where(spread > 0, spread, np.inf), 0.0)
+    return weights, -weights * mean

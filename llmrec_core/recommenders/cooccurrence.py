@@ -1,7 +1,7 @@
-"""How often two items stand near each other in people's histories, and item vectors factorised from that.
+"""How often two items stand near each other in histories, and item vectors factorised from that.
 
-Item-kNN divides these counts by popularity; SASRec starts its item vectors from their factors, as a few hundred people's
-histories are too few to learn both the vectors and what to do with them.
+Item-kNN divides these counts by popularity; SASRec starts its item vectors from their factors, as a
+few hundred people's histories are too few to learn both the vectors and what to do with them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from scipy import sparse
 
 _USERS_AT_ONCE = 20_000
 _SMOOTHING = 0.75
-"""Power of the context's count, so that rare items do not get the largest values (Levy, Goldberg & Dagan, TACL 2015)."""
+"""Power of the context's count, so that rare items do not get the largest values (Levy, Goldberg &
+Dagan, TACL 2015)."""
 
 
 def co_occurrences(
@@ -29,7 +30,9 @@ def co_occurrences(
 
     Args:
         sequences: item codes of each user, oldest first, no item twice.
-        window: largest distance at which two items count; 0 = any, both ways alike and without `fade`.
+        items: how many items there are.
+        window: largest distance at which two items count; 0 = any, both ways alike and without
+            `fade`.
         backward: weight of "j before i" against "i before j".
         fade: a pair at distance d counts d^-fade.
         progress: called with users done and total.
@@ -37,7 +40,9 @@ def co_occurrences(
     total = sparse.csr_array((items, items), dtype=np.float32)
     for start in range(0, len(sequences), _USERS_AT_ONCE):
         some = sequences[start : start + _USERS_AT_ONCE]
-        total = total + (_near(some, items, window, backward, fade) if window else _together(some, items))
+        total = total + (
+            _near(some, items, window, backward, fade) if window else _together(some, items)
+        )
         if progress:
             progress(start + len(some), len(sequences))
     return sparse.csr_array(total)
@@ -51,14 +56,18 @@ def _flat(sequences: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 def _together(sequences: Sequence[np.ndarray], items: int) -> sparse.csr_array:
     users, flat = _flat(sequences)
-    seen = sparse.csr_array((np.ones(len(flat), np.float32), (users, flat)), shape=(len(sequences), items))
+    seen = sparse.csr_array(
+        (np.ones(len(flat), np.float32), (users, flat)), shape=(len(sequences), items)
+    )
     total = sparse.csr_array(seen.T @ seen)
     total.setdiag(0)
     total.eliminate_zeros()
     return total
 
 
-def _near(sequences: Sequence[np.ndarray], items: int, window: int, backward: float, fade: float) -> sparse.csr_array:
+def _near(
+    sequences: Sequence[np.ndarray], items: int, window: int, backward: float, fade: float
+) -> sparse.csr_array:
     users, flat = _flat(sequences)
     total = sparse.csr_array((items, items), dtype=np.float32)
     for distance in range(1, window + 1):
@@ -73,29 +82,40 @@ def _near(sequences: Sequence[np.ndarray], items: int, window: int, backward: fl
 
 
 def item_vectors(counts: sparse.csr_array, width: int, seed: int = 0) -> np.ndarray:
-    """Vectors (items, min(width, items)) float32 with standard deviation 1; rows of items without any neighbour are 0.
+    """Item vectors from the counts of neighbours.
 
     The symmetric factors U·√S of the positive pointwise mutual information
 
-        max(0, log( counts(i, j) · Σ counts^0.75 ÷ (count(i) · count(j)^0.75) )),   count(i) = Σ over j of counts(i, j)
+        max(0, log( counts(i, j) · Σ counts^0.75 ÷ (count(i) · count(j)^0.75) )),
+        count(i) = Σ over j of counts(i, j)
 
     which is what word2vec factorises implicitly.
 
     Args:
         counts: symmetric, as `co_occurrences` with `backward = 1`.
+        width: length of a vector; there are no more dimensions than items.
+        seed: of the random projection.
+
+    Returns:
+        Vectors (items, min(width, items)), float32, with standard deviation 1; the rows of items
+        without any neighbour are 0.
 
     Source: Levy & Goldberg, NeurIPS 2014; Levy, Goldberg & Dagan, TACL 2015.
     """
-    from sklearn.utils.extmath import randomized_svd  # a second to import, and item-kNN does without
+    # The import takes a second, and item-kNN does without it.
+    from sklearn.utils.extmath import randomized_svd
 
     pairs = counts.tocoo()
     of_item = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
     smoothed = of_item**_SMOOTHING
     value = np.log(pairs.data * smoothed.sum() / (of_item[pairs.row] * smoothed[pairs.col]))
     kept = value > 0
-    information = sparse.csr_array((value[kept], (pairs.row[kept], pairs.col[kept])), shape=counts.shape)
+    information = sparse.csr_array(
+        (value[kept], (pairs.row[kept], pairs.col[kept])), shape=counts.shape
+    )
     if not information.nnz:
         return np.zeros((counts.shape[0], min(width, counts.shape[0])), np.float32)
     left, strength, _ = randomized_svd(information, min(width, counts.shape[0]), random_state=seed)
     vectors = left * np.sqrt(strength)
-    return (vectors / vectors.std()).astype(np.float32)
+    scaled: np.ndarray = (vectors / vectors.std()).astype(np.float32)
+    return scaled

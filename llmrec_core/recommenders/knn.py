@@ -1,13 +1,14 @@
-"""Item-kNN over what people took one after the other: cheap, no gradient, and on MovieLens hard to beat.
+"""Item-kNN over what people took one after the other: cheap, and on MovieLens hard to beat.
 
 Similarity of j as a successor of i, both from training alone:
 
     s(i, j) = Σ over users, over positions with i before j at a distance d ≤ window:  d^-fade
               + backward · the same with j before i,      ÷ count(i)^0.5 · count(j)^power
 
-so window = 0 (any distance), fade = 0, backward = 1, power = 0.5 is the plain cosine of item-kNN (Sarwar et al., WWW
-2001); counting only neighbours in the sequence is the session-kNN idea (Ludewig & Jannach, UMUAI 2018). A user's
-score of a candidate is Σ over the last `history_items` of decay^age · s(item, candidate).
+so window = 0 (any distance), fade = 0, backward = 1, power = 0.5 is the plain cosine of item-kNN
+(Sarwar et al., WWW 2001). Counting only neighbours in the sequence is the session-kNN idea (Ludewig
+& Jannach, UMUAI 2018). A user's score of a candidate is Σ over the last `history_items` of
+decay^age · s(item, candidate).
 """
 
 from __future__ import annotations
@@ -19,35 +20,40 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
+from llmrec_core.contract.recommender import mean_items_read
 from llmrec_core.errors import CheckpointError
+from llmrec_core.language import t
 from llmrec_core.recommenders.cooccurrence import co_occurrences
+from llmrec_core.recommenders.options import MadeFromOptions
+from llmrec_core.recommenders.recency import SumsByAge, recent_profiles
 from llmrec_core.recommenders.storage import load_arrays, save_arrays
 from llmrec_core.types import Description
 
 if TYPE_CHECKING:
+    from llmrec_core.contract.run_context import RunContext
+    from llmrec_core.contract.spec import RunSpec
     from llmrec_core.data.dataset import Dataset
     from llmrec_core.data.splits import Split
-    from llmrec_core.experiments.context import RunContext
 
-ORDERED, UNORDERED = (
-    (10, 0.8, 0.4),
-    (0, 1.0, 0.5),
-)  # window, decay, power; the first tuned on ml-100k's validation cases
+ORDERED, UNORDERED = (10, 0.8, 0.4), (0, 1.0, 0.5)
+"""Window, decay and power where a data set has an order of time and where it has none; the first
+were tuned on ml-100k's validation cases."""
 
 
-class ItemKnn:
+class ItemKnn(SumsByAge, MadeFromOptions):
     """Scores by similarity to the most recent items.
 
     Args:
-        history_items: most recent items that count; 0 = all.
-        neighbours: kept per item, the most similar; 0 = all.
-        window: largest distance in a sequence at which two items count as neighbours; 0 = any. None: 10, or 0 where
-            the data set has no order; so with `decay` (0.8, or 1) and `power` (0.4, or 0.5).
+        history_items: most recent items that count; 0 takes all.
+        neighbours: most similar items kept of each item; 0 keeps all.
+        window: largest distance in a sequence at which two items count as neighbours; 0 takes any.
+            None is 10, or 0 where the data set has no order.
         backward: weight of "j before i" against "i before j".
         fade: how fast a pair's weight falls with its distance.
-        decay: weight of an item against the next more recent one.
-        power: of the candidate's count in the denominator; lower lets popular items rise.
-        popularity: weight of log popularity, which only breaks ties and fills in for empty histories.
+        decay: weight of an item against the next more recent one. None is 0.8, or 1 without order.
+        power: power of the candidate's count in the denominator; a lower one lets popular items
+            rise. None is 0.4, or 0.5 without order.
+        popularity: weight of log popularity, which breaks ties and fills in for empty histories.
     """
 
     def __init__(
@@ -63,13 +69,19 @@ class ItemKnn:
     ) -> None:
         self.history_items, self.neighbours = int(history_items), int(neighbours)
         self.backward, self.fade = backward, fade
-        self._asked = (window, decay, power)
+        self._given = (window, decay, power)
         self._settle(ORDERED)
         self.popularity = popularity
         self.similarity = sparse.csr_array((0, 0), dtype=np.float32)
         self.counts = np.zeros(0, np.int64)
 
+    @classmethod
+    def constructor_values(cls, spec: RunSpec) -> dict[str, float]:
+        """The options, and the length of history that the spec gives to every reader of it."""
+        return {"history_items": spec.recommender.history_items, **spec.recommender.options}
+
     def fit(self, split: Split, context: RunContext) -> None:
+        """Count neighbours in the training sequences and keep the most similar of each item."""
         items = split.dataset.n_items
         self.counts = split.item_counts
         self._settle(UNORDERED if split.dataset.order == "none" else ORDERED)
@@ -87,28 +99,26 @@ class ItemKnn:
 
     def _settle(self, usual: tuple[int, float, float]) -> None:
         window, decay, power = (
-            mine if asked is None else asked for asked, mine in zip(self._asked, usual, strict=True)
+            default if given is None else given
+            for given, default in zip(self._given, usual, strict=True)
         )
         self.window, self.decay, self.power = int(window), float(decay), float(power)
 
     def score(self, histories: Sequence[np.ndarray], candidates: np.ndarray) -> np.ndarray:
+        """As `Recommender.score`.
+
+        Raises:
+            CheckpointError: before the first fit.
+        """
         if not len(self.counts):
-            raise CheckpointError("item-kNN was not fitted")
-        weights, columns, starts = [], [], [0]
-        for history in histories:
-            recent = history[-self.history_items :] if self.history_items else history
-            weights.append(self.decay ** np.arange(len(recent) - 1, -1, -1, dtype=np.float32))
-            columns.append(recent)
-            starts.append(starts[-1] + len(recent))
-        profile = sparse.csr_array(
-            (np.concatenate(weights), np.concatenate(columns).astype(np.int64), np.array(starts)),
-            shape=(len(histories), len(self.counts)),
-        )
-        scores = np.take_along_axis((profile @ self.similarity).toarray(), candidates, axis=1)
+            raise CheckpointError(t("item-kNN was not fitted"))
+        profiles = recent_profiles(histories, self.history_items, self.decay, len(self.counts))
+        scores = np.take_along_axis((profiles @ self.similarity).toarray(), candidates, axis=1)
         scores += self.popularity * np.log1p(self.counts)[candidates]
         return np.where(candidates >= 0, scores, -np.inf).astype(np.float32)
 
     def save(self, folder: Path) -> None:
+        """Write the similarities, and the numbers that scoring needs."""
         save_arrays(
             folder,
             "item-knn",
@@ -121,23 +131,36 @@ class ItemKnn:
 
     @classmethod
     def load(cls, folder: Path, dataset: Dataset) -> ItemKnn:
+        """The recommender that `save` wrote.
+
+        Raises:
+            CheckpointError: as `storage.load_arrays`.
+        """
         stored = load_arrays(folder, "item-knn", dataset)
         history_items, decay, popularity = stored["options"].tolist()
-        made = cls(history_items=int(history_items), decay=decay, popularity=popularity)
-        made.counts = stored["counts"]
-        shape = (len(made.counts), len(made.counts))
-        made.similarity = sparse.csr_array((stored["weights"], stored["columns"], stored["starts"]), shape=shape)
-        return made
+        loaded = cls(history_items=int(history_items), decay=decay, popularity=popularity)
+        loaded.counts = stored["counts"]
+        shape = (len(loaded.counts), len(loaded.counts))
+        loaded.similarity = sparse.csr_array(
+            (stored["weights"], stored["columns"], stored["starts"]), shape=shape
+        )
+        return loaded
 
-    def describe(self, history_items: float, candidates: int) -> Description:
-        """One multiply-add per stored neighbour of each item of the history; candidates are picked after."""
+    def describe(self, histories: Sequence[np.ndarray], candidates: np.ndarray) -> Description:
+        """One multiply-add per stored neighbour of each item of the history.
+
+        Candidates are picked from the sums afterwards.
+        """
         stored = self.similarity.nnz
         weight_bytes = sum(
-            part.nbytes for part in (self.similarity.data, self.similarity.indices, self.similarity.indptr)
+            part.nbytes
+            for part in (self.similarity.data, self.similarity.indices, self.similarity.indptr)
         )
-        used = min(history_items, self.history_items) if self.history_items else history_items
+        used = mean_items_read(histories, self.history_items)
         per_item = stored / max(len(self.counts), 1)
-        return Description(stored, stored, weight_bytes, 2.0 * used * per_item, {"mean_neighbours": per_item})
+        return Description(
+            stored, stored, weight_bytes, 2.0 * used * per_item, {"mean_neighbours": per_item}
+        )
 
 
 def _nearest(similarity: sparse.csr_array, neighbours: int) -> sparse.csr_array:
@@ -150,4 +173,6 @@ def _nearest(similarity: sparse.csr_array, neighbours: int) -> sparse.csr_array:
     position = np.arange(similarity.nnz) - similarity.indptr[rows]
     kept = order[position < neighbours]
     shape = similarity.shape
-    return sparse.csr_array((similarity.data[kept], (rows[kept], similarity.indices[kept])), shape=shape)
+    return sparse.csr_array(
+        (similarity.data[kept], (rows[kept], similarity.indices[kept])), shape=shape
+    )

@@ -1,46 +1,58 @@
-"""Cross-encoders (BERT-type) and decoders (GPT-type) as recommenders: fine-tuned, packed, saved without pickles."""
+"""Cross-encoders (BERT type) and decoders (GPT type) as recommenders: trained, packed, saved."""
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from llmrec_core.data.candidates import candidate_sets, sample_cases
+from llmrec_core.contract.spec import RunSpec, stored_run
 from llmrec_core.data.text import item_texts
-from llmrec_core.errors import CheckpointError, UsageError
-from llmrec_core.experiments.spec import RunSpec, run_from_dict
-from llmrec_core.models.backbones import load_backbone, set_dropout
+from llmrec_core.errors import NotFiniteError, UsageError
+from llmrec_core.language import t
+from llmrec_core.metrics.exam import Exam
+from llmrec_core.models.backbones import load_backbone
 from llmrec_core.models.devices import pick_device
+from llmrec_core.models.model_folder import require_same
 from llmrec_core.models.precision import apply_precision
-from llmrec_core.models.prompts import PromptLayout
+from llmrec_core.models.prompt_layout import PromptLayout
 from llmrec_core.models.runtimes import apply_runtime
 from llmrec_core.models.scorer_model import ScorerModel, merge_lora, set_trainable
-from llmrec_core.profiling import counts
+from llmrec_core.models.weights_version import weights_version
 from llmrec_core.profiling.probe import require
+from llmrec_core.profiling.request_flops import request_flops
+from llmrec_core.profiling.weights import weight_bytes
+from llmrec_core.recommenders.model_refusals import (
+    require_as_saved,
+    require_meaning,
+    require_same_data,
+)
 from llmrec_core.scoring.early_exit import EarlyExit, calibrate
+from llmrec_core.scoring.finite import require_finite
 from llmrec_core.scoring.scorer import Scorer
 from llmrec_core.training.checkpoints import read_folder, write_folder
-from llmrec_core.training.loop import train
+from llmrec_core.training.loop import TrainingResult, train
 from llmrec_core.training.objectives import OBJECTIVES
-from llmrec_core.training.sampling import GroupSampler
+from llmrec_core.training.sampling import GroupBatch, GroupSampler
 from llmrec_core.training.validation import validator
 from llmrec_core.types import Description
 
 if TYPE_CHECKING:
+    from llmrec_core.contract.run_context import RunContext
     from llmrec_core.data.dataset import Dataset
     from llmrec_core.data.splits import Split
-    from llmrec_core.experiments.context import RunContext
     from llmrec_core.settings import Settings
 
 SEEDED_HEAD = 7
 """Added to the run's seed for the head's first weights."""
 EXIT_USERS, EXIT_KEEP = 60, 0.99
-"""Validation users that calibrate an early exit, and the share of them whose top k it must not change."""
+"""Validation users that calibrate an early exit, and the share whose top k it must not change."""
 FEW = 4
 """Up to so many candidates a history, several histories share a pass."""
 
@@ -49,9 +61,18 @@ class LanguageModelRecommender:
     """A backbone with a head that reads a history and a candidate together."""
 
     def __init__(self, spec: RunSpec, dataset: Dataset, settings: Settings) -> None:
+        """Load the backbone and tokenise the catalogue.
+
+        Raises:
+            CheckpointError: when the backbone is no longer the one that the spec was queued for.
+            LlmrecError: as `load_backbone`, `PromptLayout` and `ScorerModel`.
+        """
         self.spec, self.dataset, self.settings = spec, dataset, settings
         chosen = spec.recommender
-        backbone = load_backbone(chosen.backbone, settings, depth=chosen.depth)
+        backbone = load_backbone(
+            chosen.backbone, settings, depth=chosen.depth, identity=chosen.backbone_hash
+        )
+        require_same(chosen.backbone, chosen.backbone_hash, backbone.identity, spec.name)
         layout = PromptLayout(
             backbone.tokenizer,
             decoder=backbone.decoder,
@@ -61,30 +82,58 @@ class LanguageModelRecommender:
             max_tokens=backbone.stack.max_tokens,
         )
         torch.manual_seed(spec.seed + SEEDED_HEAD)
-        self.model = ScorerModel(backbone, layout, head=chosen.head, history_attention=chosen.history_attention)
+        self.model = ScorerModel(
+            backbone, layout, head=chosen.head, history_attention=chosen.history_attention
+        )
         self.model.to(pick_device(spec.device))
         self.parameters = sum(p.numel() for p in self.model.parameters())
         self.trainable = 0
         self.loaded = False
-        """True once trained weights came from a folder: fitting again would change another run's model."""
+        """True once trained weights came from a folder: another fit would change another run's."""
         self.scorer = Scorer(self.model)
+        self.result: TrainingResult | None = None
         self.speed_note = ""
         """What the probe of this precision and runtime said on this device."""
 
+    @classmethod
+    def of_spec(
+        cls, spec: RunSpec, dataset: Dataset, settings: Settings, parent: Path | None
+    ) -> LanguageModelRecommender:
+        """As `FamilyClass.of_spec`; of a cascade's folder it takes the reader."""
+        if parent is None:
+            return cls(spec, dataset, settings)
+        reader = parent / "reader"
+        return cls.load(reader if reader.is_dir() else parent, dataset, settings, variant=spec)
+
+    def forget_histories(self) -> None:
+        """As `RemembersHistories.forget_histories`."""
+        self.scorer.weights_changed()
+
     @property
     def trained(self) -> bool:
+        """Whether fitting trains weights."""
         return self.spec.recommender.adaptation != "none"
 
     def fit(self, split: Split, context: RunContext) -> None:
+        """Train, or make sure that what is not trained means something; see `Recommender.fit`.
+
+        Raises:
+            UsageError: when nothing is trained and the head is fresh, or an option is unknown.
+            NotFiniteError: when training diverges.
+        """
+        if self.layout.cut_note():
+            context.log(self.layout.cut_note())
         if self.trained and not self.loaded:
             self._train(split, context)
+        elif not self.loaded:
+            require_meaning(self.model)
         if self.spec.recommender.options:
             self._calibrate_exit(split, context)
 
     def _train(self, split: Split, context: RunContext) -> None:
         chosen, training = self.spec.recommender, self.spec.training
         self._adapt()
-        set_dropout(self.model.backbone.stack, training.dropout)
+        self.model.backbone.stack.set_dropout(training.dropout)
         self.model.checkpointing = training.activation_checkpointing
         sampler = GroupSampler(
             split,
@@ -94,43 +143,69 @@ class LanguageModelRecommender:
             seed=self.spec.seed,
             popular=training.negative_sampling == "popular",
         )
-        objective = OBJECTIVES[training.objective]
+        objective, device = OBJECTIVES[training.objective], self.model.device
+        if sampler.note():
+            context.log(sampler.note())
 
-        def loss_at(micro_step: int) -> torch.Tensor:
-            histories, items = sampler.batch(micro_step, training.batch_histories)
-            scores = self.model([self.model.layout.history(h) for h in histories], items).float()
-            return objective(scores, training.positives)
+        @lru_cache(maxsize=training.accumulate)
+        def groups(number: int) -> GroupBatch:
+            return sampler.batch(number, training.batch_histories)
+
+        def loss_at(number: int) -> torch.Tensor:
+            batch = groups(number)
+            real = batch.real
+            prompts = [self.model.layout.history(history) for history in batch.histories]
+            # padding is scored as item 0 and left out of the loss
+            scores = self.model(prompts, np.maximum(batch.items, 0)).float()
+            counted = None if real.all() else torch.from_numpy(real).to(device)
+            return objective.loss(scores, training.positives, counted)
 
         def score(histories: Sequence[np.ndarray], candidates: np.ndarray) -> np.ndarray:
             self.scorer.weights_changed()
             return self.score(histories, candidates)
 
         self.result = train(
-            self.model, loss_at, training, context, seed=self.spec.seed, validate=validator(split, score, self.spec)
+            self.model,
+            loss_at,
+            training,
+            context,
+            seed=self.spec.seed,
+            weight_at=lambda number: objective.weight(groups(number).real, training.positives),
+            validate=validator(split, score, self.spec),
         )
         self.model.checkpointing = False
         self.scorer.weights_changed()
 
     def _calibrate_exit(self, split: Split, context: RunContext) -> None:
-        """Options `exit_layer` and `exit_keep`: stop reading hopeless candidates early, calibrated on validation users."""
+        """Stop reading hopeless candidates early, calibrated on validation users.
+
+        Options are `exit_layer` and `exit_keep`.
+        """
         options = self.spec.recommender.options
         if not set(options) <= {"exit_layer", "exit_keep"} or "exit_layer" not in options:
             raise UsageError(
-                f"recommender.options has {', '.join(map(repr, options))}; a language model knows 'exit_layer' (needed) and 'exit_keep'"
+                t(
+                    "recommender.options has {options}; a language model knows 'exit_layer' "
+                    "(needed) and 'exit_keep'",
+                    options=", ".join(map(repr, options)),
+                )
             )
         protocol = self.spec.protocol
-        cases = sample_cases(split.valid, EXIT_USERS, protocol.seed + 2)
-        offered = candidate_sets(split, cases, "100-uniform", protocol.seed + 2)
+        exam = Exam.on(split, split.valid, "100-uniform", EXIT_USERS, protocol.seed + 2)
         self.scorer.exit = calibrate(
             self.scorer,
-            [[int(i) for i in case.history] for case in cases],
-            offered,
+            [history.tolist() for history in exam.histories],
+            exam.candidates,
             depth=int(options["exit_layer"]),
             k=protocol.k,
             keep=float(options.get("exit_keep", EXIT_KEEP)),
         )
         context.log(
-            f"early exit after layer {self.scorer.exit.depth}: {self.scorer.exit.survivors:.0%} of the candidates read on"
+            t(
+                "early exit after layer {depth}: {survivors:.0%} of the candidates read on",
+                depth=self.scorer.exit.depth,
+                survivors=self.scorer.exit.survivors,
+            )
         )
 
     def _adapt(self) -> None:
@@ -146,113 +221,187 @@ class LanguageModelRecommender:
         self.trainable = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
 
     def score(self, histories: Sequence[np.ndarray], candidates: np.ndarray) -> np.ndarray:
-        """As `Recommender.score`; candidate -1 is padding and scores -inf."""
+        """Scores of candidates after each history; see `Recommender.score`.
+
+        Raises:
+            NotFiniteError: when a score is no finite number.
+        """
+        try:
+            return self._score(histories, candidates)
+        except NotFiniteError:
+            if self.trained:  # say how the weights were trained
+                require_finite(np.array([np.nan]), training=self.spec.training)
+            raise
+
+    def _score(self, histories: Sequence[np.ndarray], candidates: np.ndarray) -> np.ndarray:
         if candidates.shape[1] <= FEW and len(histories) > 1 and (candidates >= 0).all():
-            prompts = [self.model.layout.history([int(i) for i in history]) for history in histories]
-            return self.scorer.score_batch(prompts, candidates.astype(np.int64))
+            prompts = [
+                self.model.layout.history([int(i) for i in history]) for history in histories
+            ]
+            batched: np.ndarray = self.scorer.score_batch(prompts, candidates.astype(np.int64))
+            return batched
         scores = np.full(candidates.shape, -np.inf, dtype=np.float32)
         for row, (history, items) in enumerate(zip(histories, candidates, strict=True)):
             real = items >= 0
-            scores[row, real] = self.scorer.scores([int(i) for i in history], items[real].astype(np.int64))
+            scores[row, real] = self.scorer.scores(
+                [int(i) for i in history], items[real].astype(np.int64)
+            )
         return scores
 
+    def reads(self, history: np.ndarray) -> int:
+        """How many of the latest items of a history can change a score."""
+        return len(self.model.layout.keep(history))
+
+    @property
+    def layout(self) -> PromptLayout:
+        """How its prompts are put together."""
+        return self.model.layout
+
+    def network(self) -> ScorerModel:
+        """The model that scores."""
+        return self.model
+
+    def weights_version(self) -> tuple[object, ...]:
+        """A value that changes whenever a weight of the model is written or replaced."""
+        return weights_version(self.model)
+
+    def with_network(self, network: ScorerModel) -> LanguageModelRecommender:
+        """A copy of this recommender that scores with another model of the same shape."""
+        other = copy.copy(self)
+        other.model, other.scorer = network, Scorer(network)
+        return other
+
     def ready(self, precision: str = "fp32") -> None:
-        """Make the model fit for serving: adapters merged, weights in `precision`, the spec's runtime.
+        """Make the model fit for serving: adapters merged, weights and runtime as wanted.
+
+        Args:
+            precision: of the weights; the runtime is the spec's.
 
         Raises:
-            UnsupportedError: when this device has no such precision or runtime, with what was found or measured.
+            UnsupportedError: when this device has no such precision or runtime, with what was
+                measured.
         """
         if self.spec.recommender.adaptation == "lora":
             merge_lora(self.model)
         runtime = self.spec.runtime
         if (precision, runtime) != ("fp32", "eager"):
-            self.speed_note = require(precision, runtime, self.settings, self.model.device.type).reason
+            self.speed_note = require(
+                precision, runtime, self.settings, self.model.device.type
+            ).reason
         apply_precision(self.model, precision)
         apply_runtime(self.model, runtime, precision)
         self.scorer.weights_changed()
 
     def save(self, folder: Path) -> None:
-        """Trained weights alone (all of them for full fine-tuning, adapters and head for LoRA) and the spec.
+        """Write the trained weights alone, and what they belong to.
 
-        To be called before `ready`, which merges and quantises.
+        Full fine-tuning trains all weights, LoRA adapters and head. This is to be called before
+        `ready`, which merges and quantises.
         """
-        weights = {name: p for name, p in self.model.named_parameters() if p.requires_grad} if self.trained else {}
-        state = {"spec": self.spec.to_dict(), "dataset": self.dataset.name, "content_hash": self.dataset.content_hash}
+        weights = (
+            {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+            if self.trained
+            else {}
+        )
+        state = {
+            "spec": self.spec.to_dict(),
+            "dataset": self.dataset.name,
+            "content_hash": self.dataset.content_hash,
+            "backbone_identity": self.model.backbone.identity,
+            "prompt": self.model.layout.fingerprint,
+        }
         if self.scorer.exit is not None:
             state["exit"] = self.scorer.exit.to_dict()
         write_folder(folder, {"weights": weights} if weights else {}, state)
 
     @classmethod
     def load(
-        cls, folder: Path, dataset: Dataset, settings: Settings | None = None, *, variant: RunSpec | None = None
+        cls,
+        folder: Path,
+        dataset: Dataset,
+        settings: Settings | None = None,
+        *,
+        variant: RunSpec | None = None,
     ) -> LanguageModelRecommender:
-        """The recommender saved in `folder`, to be made `ready`; with `variant`, in that spec's precision, runtime and options.
+        """The recommender saved in a folder, to be made `ready`.
+
+        Args:
+            folder: that `save` wrote.
+            dataset: of the version it was trained on.
+            settings: where backbones stand; None takes the environment's.
+            variant: a spec whose precision, runtime, protocol and options replace the saved ones.
 
         Raises:
-            CheckpointError: when the folder is damaged or was trained on another catalogue.
+            CheckpointError: when the folder is damaged, or it was made with another catalogue,
+                another backbone or another prompt.
         """
         from llmrec_core.settings import load_settings
 
         tensors, state = read_folder(folder)
-        if state["content_hash"] != dataset.content_hash:
-            raise CheckpointError(
-                f"{folder} was trained on {state['dataset']} with hash {state['content_hash'][:12]}, this data has "
-                f"{dataset.content_hash[:12]}; load it with its own data version"
-            )
-        spec = run_from_dict(state["spec"])
+        require_same_data(state, dataset, folder)
+        spec = stored_run(state["spec"])
         if variant is not None:
+            options = variant.recommender.options
             spec = dataclasses.replace(
                 spec,
                 precision=variant.precision,
                 runtime=variant.runtime,
                 protocol=variant.protocol,
-                recommender=dataclasses.replace(spec.recommender, options=variant.recommender.options),
+                recommender=dataclasses.replace(spec.recommender, options=options),
             )
-        made = cls(spec, dataset, settings or load_settings())
-        made.loaded = True
+        recommender = cls(spec, dataset, settings or load_settings())
+        recommender.loaded = True
+        require_as_saved(state, recommender.model, spec, folder)
         if "exit" in state and variant is None:
-            made.scorer.exit = EarlyExit.from_dict(state["exit"])
-        if made.trained:
-            made._adapt()
-            named = dict(made.model.named_parameters())
+            recommender.scorer.exit = EarlyExit.from_dict(state["exit"])
+        if recommender.trained:
+            recommender._adapt()
+            named = dict(recommender.model.named_parameters())
             with torch.no_grad():
                 for name, value in tensors["weights"].items():
                     named[name].copy_(value)
-        return made
+        return recommender
 
-    @classmethod
-    def open(cls, folder: Path, settings: Settings) -> LanguageModelRecommender:
-        """As `load`, with the data set found by the name stored in the folder."""
-        from llmrec_core.data.dataset import load_dataset
-
-        _, state = read_folder(folder)
-        made = cls.load(folder, load_dataset(state["dataset"], settings), settings)
-        made.ready(made.spec.precision)
-        return made
-
-    def describe(self, history_items: float, candidates: int) -> Description:
-        stack, layout = self.model.backbone.stack, self.model.layout
-        shape = counts.shape_of(stack.config)
-        shape = dataclasses.replace(shape, layers=len(stack.blocks))
-        piece = float(np.mean([len(p) for p in layout.pieces]))
-        history_tokens = len(layout.opening) + len(layout.closing) + piece * min(history_items, layout.history_items)
-        candidate_tokens = float(layout.candidate_lengths.mean())
-        if self.model.history_attention == "full":
-            flops = counts.full_flops(shape, history_tokens, candidates, candidate_tokens)
-        else:
-            one_row, reading = not self.model.head.all_tokens, float(candidates)
-            flops = counts.history_flops(shape, history_tokens)
-            if self.scorer.exit is not None:
-                first = dataclasses.replace(shape, layers=self.scorer.exit.depth)
-                flops += counts.candidates_flops(first, history_tokens, candidates, candidate_tokens)
-                reading *= self.scorer.exit.survivors
-            flops += counts.candidates_flops(shape, history_tokens, reading, candidate_tokens, one_row=one_row)
-        notes: dict[str, Any] = {
-            "backbone": self.model.backbone.provenance,
-            "layers": len(stack.blocks),
-            "history_tokens": round(history_tokens, 1),
-            "candidate_tokens": round(candidate_tokens, 1),
+    def describe(self, histories: Sequence[np.ndarray], candidates: np.ndarray) -> Description:
+        """Parameters, bytes and FLOPs of these requests; see `Recommender.describe`."""
+        layout = self.model.layout
+        flops, read, offered = [], [], []
+        for history, row in zip(histories, candidates, strict=True):
+            prompt, items = layout.history(history), row[row >= 0].astype(np.int64)
+            flops.append(request_flops(self.scorer, prompt, items))
+            read.append(len(prompt))
+            offered.append(layout.candidate_lengths[items].mean() if len(items) else 0.0)
+        notes = self._notes() | {
+            "history_tokens": round(float(np.mean(read)), 1),
+            "candidate_tokens": round(float(np.mean(offered)), 1),
         }
+        if self.layout.cut:
+            notes["texts"] = self.layout.cut_note()
+        return Description(
+            self.parameters,
+            self.trainable,
+            weight_bytes(self.model),
+            float(np.mean(flops)),
+            notes,
+        )
+
+    def _notes(self) -> dict[str, Any]:
+        """What the record says of the model: where its weights come from, which are not used."""
+        backbone = self.model.backbone
+        notes: dict[str, Any] = {
+            "backbone": backbone.provenance,
+            "backbone_identity": backbone.identity,
+            "layers": len(backbone.stack.blocks),
+            "head": self.model.head_kind,
+            "head_starts_from": t("random weights")
+            if self.model.head.fresh
+            else t("weights of the backbone"),
+        }
+        unused = list(backbone.unused)
+        if backbone.stored_head is not None and self.model.head.fresh:
+            unused.append("classifier")
+        if unused:
+            notes["weights_not_used"] = unused
         if self.scorer.exit is not None:
             notes["early_exit"] = {
                 "layer": self.scorer.exit.depth,
@@ -260,18 +409,4 @@ class LanguageModelRecommender:
             }
         if self.speed_note:
             notes["speed"] = self.speed_note
-        return Description(self.parameters, self.trainable, weight_bytes(self.model), flops, notes)
-
-
-def weight_bytes(module: torch.nn.Module) -> int:
-    """Bytes of all weights as held in memory, shared ones once, packed integer weights included."""
-    seen: dict[int, int] = {}
-    for tensor in (*module.parameters(), *module.buffers()):
-        seen[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
-    for part in module.modules():
-        packed = getattr(part, "_packed_params", None)
-        if packed is not None and hasattr(part, "weight") and callable(part.weight):
-            weight = part.weight()
-            bias = part.bias()
-            seen[id(part)] = weight.numel() + 4 * weight.shape[0] * 2 + (4 * bias.numel() if bias is not None else 0)
-    return sum(seen.values())
+        return notes

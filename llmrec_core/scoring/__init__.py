@@ -1,0 +1,1 @@
+"""Scoring with loaded language models: one request, many, early exits, text embeddings."""

@@ -4,39 +4,61 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from llmrec_core.errors import UsageError
+from llmrec_core.language import t
 from llmrec_core.models.packed import History
 from llmrec_core.models.scorer_model import ScorerModel
+from llmrec_core.models.weights_version import weights_version
+from llmrec_core.scoring.finite import require_finite
 
 if TYPE_CHECKING:
     from llmrec_core.scoring.early_exit import EarlyExit
-    from llmrec_core.settings import Settings
 
 CHUNK_TOKENS = 800
-"""Candidate tokens per pass. Larger chunks leave the cache of a CPU core (measured: 50–100 candidates of 12 tokens best)."""
+"""Candidate tokens per pass.
+
+Larger chunks leave the cache of a CPU core: 50 to 100 candidates of 12 tokens measured best.
+"""
 FULL_BATCH_TOKENS = 4096
 """Tokens per batch of whole sequences in mode `full`."""
 BATCH_TOKENS = 1024
 """Tokens per pass over several users (`score_batch`)."""
 PREFIX_BYTES = 256 << 20
-"""Memory for remembered histories, least recently used out first."""
+"""Memory for remembered histories; the least recently used leave first."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Rows that are read together."""
+
+    rows: np.ndarray
+    """Which of the request's rows, shape (n,)."""
+    width: int
+    """Tokens of the longest."""
+    tokens: int
+    """Tokens of all of them."""
 
 
 class Scorer:
     """Ranks candidates for histories with a trained `ScorerModel`.
 
-    Remembers the keys and values of recent histories. A history is found again only if its token ids are the same
-    and no weight has changed since: torch counts the changes of every tensor, and another count forgets everything.
+    It remembers the keys and values of recent histories. A history is found again only if its
+    token ids are the same and no weight has changed since: torch counts the changes of every
+    tensor, and another count forgets everything.
     """
 
     def __init__(
-        self, model: ScorerModel, *, chunk_tokens: int = CHUNK_TOKENS, prefix_bytes: int = PREFIX_BYTES
+        self,
+        model: ScorerModel,
+        *,
+        chunk_tokens: int = CHUNK_TOKENS,
+        prefix_bytes: int = PREFIX_BYTES,
     ) -> None:
         self.model = model.eval()
         self.chunk_tokens = chunk_tokens
@@ -48,16 +70,8 @@ class Scorer:
         self.exit: EarlyExit | None = None
         """Skips the deeper layers for candidates that cannot enter the top k (early_exit.py)."""
 
-    @classmethod
-    def load(cls, path: Path | str, settings: Settings | None = None) -> Scorer:
-        """The scorer of a finished run: `path` is its `model` folder."""
-        from llmrec_core.recommenders.language_model import LanguageModelRecommender
-        from llmrec_core.settings import load_settings
-
-        return LanguageModelRecommender.open(Path(path), settings or load_settings()).scorer
-
     def weights_changed(self) -> None:
-        """Forget every history, as after a change that torch cannot count (modules swapped for quantised ones)."""
+        """Forget every history, as after a change that torch cannot count, e.g. quantising."""
         self._prefixes.clear()
         self._held = 0
 
@@ -69,92 +83,150 @@ class Scorer:
         Args:
             history: item codes, oldest first; may be empty.
             candidates: item codes, at least one.
+            k: length of the list, at least 1.
 
         Returns:
-            item codes and scores, best first; ties in the order of `candidates`.
+            Item codes and scores, best first; ties in the order of `candidates`.
 
         Raises:
             UsageError: when there is no candidate, `k` is not positive or an item is unknown.
+            NotFiniteError: when a score is no finite number.
         """
         items = np.asarray(candidates, dtype=np.int64)
         if items.size == 0 or k < 1:
-            raise UsageError(f"rank got {items.size} candidates and k = {k}; expected at least one of each")
+            raise UsageError(
+                t(
+                    "rank got {size} candidates and k = {k}; expected at least one of each",
+                    size=items.size,
+                    k=k,
+                )
+            )
         scores = self.scores(history, items)
         best = np.argsort(-scores, kind="stable")[:k]
         return items[best], scores[best]
 
     @torch.inference_mode()
     def scores(self, history: Sequence[int], candidates: np.ndarray) -> np.ndarray:
-        """Scores (N,) float32 of candidate item codes (N,) for one history of item codes."""
+        """Scores (N,) float32 of candidate item codes (N,) for one history of item codes.
+
+        Raises:
+            UsageError: for an item that is not in the catalogue.
+            NotFiniteError: when a score is no finite number.
+        """
+        self._require_known(history, candidates)
         layout = self.model.layout
-        for item in (*history, *(int(candidates.min()), int(candidates.max()))) if len(candidates) else history:
-            if not 0 <= item < len(layout.candidates):
-                raise UsageError(f"item code {item} is not in the catalogue of {len(layout.candidates)} items")
         if self.model.history_attention == "full":
-            return self.score_prompts([layout.history(history)], candidates[None])[0]
+            whole: np.ndarray = self.score_prompts([layout.history(history)], candidates[None])[0]
+            return whole
         prefix = self.prefix(layout.history(history))
         if self.exit is not None and len(candidates) > self.exit.k:
-            return checked(self.exit.scores(self, prefix, candidates))
-        return checked(self.through(candidates, lambda items: self.model.score_items(prefix, items)))
+            return require_finite(self.exit.scores(self, prefix, candidates))
+        return require_finite(
+            self.through(candidates, lambda items: self.model.score_items(prefix, items))
+        )
 
-    def through(self, candidates: np.ndarray, read: Callable[[np.ndarray], torch.Tensor]) -> np.ndarray:
-        """What `read` says of items (1, n), for all candidates (N) in chunks: (N, …) float32."""
-        parts = chunks(self.model.layout.candidate_lengths[candidates], self.chunk_tokens)
-        found = [read(candidates[chunk][None])[0].float().cpu().numpy() for chunk in parts]
-        result = np.empty((len(candidates), *found[0].shape[1:]), dtype=np.float32)
-        for chunk, rows in zip(parts, found, strict=True):
-            result[chunk] = rows
+    def _require_known(self, history: Sequence[int], candidates: np.ndarray) -> None:
+        count = len(self.model.layout.candidates)
+        ends = (int(candidates.min()), int(candidates.max())) if len(candidates) else ()
+        for item in (*history, *ends):
+            if not 0 <= item < count:
+                raise UsageError(
+                    t(
+                        "item code {item} is not in the catalogue of {count} items",
+                        item=item,
+                        count=count,
+                    )
+                )
+
+    def candidate_passes(self, candidates: np.ndarray) -> list[Pass]:
+        """How the candidates (N,) of one history are read, in chunks of like length."""
+        return passes(self.model.layout.candidate_lengths[candidates], self.chunk_tokens)
+
+    def pair_passes(self, prompts: Sequence[Sequence[int]], candidates: np.ndarray) -> list[Pass]:
+        """How the pairs of prompts (B) and candidates (B, N) are read in mode `full`.
+
+        Rows count through the pairs, prompt by prompt.
+        """
+        own = self.model.layout.candidate_lengths[candidates.ravel()]
+        lengths = np.repeat([len(prompt) for prompt in prompts], candidates.shape[1]) + own
+        return passes(lengths, FULL_BATCH_TOKENS)
+
+    def through(
+        self, candidates: np.ndarray, read: Callable[[np.ndarray], torch.Tensor]
+    ) -> np.ndarray:
+        """What `read` says of items (1, n), for all candidates (N,) in chunks: (N, …) float32."""
+        parts = self.candidate_passes(candidates)
+        values = [read(candidates[part.rows][None])[0].float().cpu().numpy() for part in parts]
+        result = np.empty((len(candidates), *values[0].shape[1:]), dtype=np.float32)
+        for part, rows in zip(parts, values, strict=True):
+            result[part.rows] = rows
         return result
 
     @torch.inference_mode()
     def score_batch(self, prompts: Sequence[Sequence[int]], items: np.ndarray) -> np.ndarray:
-        """Scores (B, N) of many short requests in few passes: B histories as token ids, N item codes each.
+        """Scores (B, N) of many short requests in few passes.
 
-        For N so small that a pass per user would leave the hardware idle: explanations (one candidate, hundreds of
-        shortened histories), or a GPU. Histories are sorted by length; nothing is remembered.
+        This is for N so small that a pass per user would leave the hardware idle: explanations
+        (one candidate, hundreds of shortened histories), or a GPU. Histories are sorted by
+        length; nothing is remembered.
+
+        Args:
+            prompts: B histories as token ids.
+            items: item codes, shape (B, N).
+
+        Raises:
+            NotFiniteError: when a score is no finite number.
         """
         if self.model.history_attention == "full":
-            return self.score_prompts(prompts, items)
-        lengths = np.array([len(prompt) for prompt in prompts]) + items.shape[1] * int(
-            self.model.layout.candidate_lengths[items].max()
-        )
+            whole: np.ndarray = self.score_prompts(prompts, items)
+            return whole
+        longest = int(self.model.layout.candidate_lengths[items].max())
+        lengths = np.array([len(prompt) for prompt in prompts]) + items.shape[1] * longest
         result = np.empty(items.shape, dtype=np.float32)
-        for chunk in chunks(lengths, BATCH_TOKENS):
-            history = self.model.read_history([prompts[i] for i in chunk])
-            result[chunk] = self.model.score_items(history, items[chunk]).float().cpu().numpy()
-        return checked(result)
+        for part in passes(lengths, BATCH_TOKENS):
+            history = self.model.read_history([prompts[i] for i in part.rows])
+            scores = self.model.score_items(history, items[part.rows])
+            result[part.rows] = scores.float().cpu().numpy()
+        return require_finite(result)
 
     @torch.inference_mode()
     def score_prompts(self, prompts: Sequence[Sequence[int]], candidates: np.ndarray) -> np.ndarray:
-        """Scores (B, N) of history token ids (B) and item codes (B, N), every pair read alone (mode `full`).
+        """Scores (B, N) of pairs that are each read alone (mode `full`).
 
         Batches are sorted by length, so that little is padded.
+
+        Args:
+            prompts: B histories as token ids.
+            candidates: item codes, shape (B, N).
+
+        Raises:
+            NotFiniteError: when a score is no finite number.
         """
         layout = self.model.layout
         groups, count = candidates.shape
         flat = candidates.ravel()
-        lengths = np.repeat([len(p) for p in prompts], count) + layout.candidate_lengths[flat]
         result = np.empty(groups * count, dtype=np.float32)
-        for chunk in chunks(lengths, FULL_BATCH_TOKENS):
+        for part in self.pair_passes(prompts, candidates):
             scores = self.model.score_pairs(
-                [prompts[i // count] for i in chunk], [layout.candidates[flat[i]] for i in chunk]
+                [prompts[row // count] for row in part.rows],
+                [layout.candidates[flat[row]] for row in part.rows],
             )
-            result[chunk] = scores.float().cpu().numpy()
-        return checked(result).reshape(groups, count)
+            result[part.rows] = scores.float().cpu().numpy()
+        return require_finite(result).reshape(groups, count)
 
     def prefix(self, tokens: Sequence[int]) -> History:
         """Keys and values of one history, from memory when the same tokens were read before."""
-        weights = tuple((id(p), 0 if p.is_inference() else p._version) for p in self.model.parameters())
+        weights = weights_version(self.model)
         if weights != self._weights:
             self.weights_changed()
             self._weights = weights
         key = tuple(tokens)
-        found = self._prefixes.get(key)
-        if found is not None:
+        remembered = self._prefixes.get(key)
+        if remembered is not None:
             self._prefixes.move_to_end(key)
             self.prefix_hits += 1
-            return found
-        history = self.model.read_history([tokens])
+            return remembered
+        history: History = self.model.read_history([tokens])
         if history.bytes <= self.prefix_bytes:
             self._prefixes[key] = history
             self._held += history.bytes
@@ -164,7 +236,12 @@ class Scorer:
 
 
 def chunks(lengths: np.ndarray, budget: int) -> list[np.ndarray]:
-    """Indices in order of length, cut so that rows × longest row stays within `budget` tokens (one row at least)."""
+    """Indices in order of length, cut so that rows × longest row stays within the budget.
+
+    Args:
+        lengths: tokens of each row.
+        budget: tokens; a single longer row is a chunk of its own.
+    """
     order = np.argsort(lengths, kind="stable")
     result, start = [], 0
     for stop in range(1, len(order) + 1):
@@ -174,10 +251,9 @@ def chunks(lengths: np.ndarray, budget: int) -> list[np.ndarray]:
     return result
 
 
-def checked(scores: np.ndarray) -> np.ndarray:
-    """The scores, refused if any is NaN: a ranking of NaN looks valid and is not."""
-    if np.isnan(scores).any():
-        raise UsageError(
-            f"{int(np.isnan(scores).sum())} of {scores.size} scores are NaN: the weights are damaged or training diverged; retrain"
-        )
-    return scores
+def passes(lengths: np.ndarray, budget: int) -> list[Pass]:
+    """As `chunks`, with the tokens of each."""
+    return [
+        Pass(rows, int(lengths[rows].max()), int(lengths[rows].sum()))
+        for rows in chunks(lengths, budget)
+    ]

@@ -1,113 +1,263 @@
-"""Decide: quality against any cost, the front, and one sentence for the limits on the sliders."""
+"""Decide: quality against any cost, the front, and one sentence for the limits typed."""
+
+from dataclasses import dataclass
 
 import streamlit as st
 
-from llmrec_core.experiments import elsewhere, formats, front, tables, views
-from pages.shared import charts, dearer, frame, hardware, records, widgets
+from llmrec_core.costmodel.facts.devices import Device
+from llmrec_core.language import t
+from llmrec_core.reading import (
+    number_format,
+    pareto,
+    predicted_rows,
+    slices,
+    stability,
+    study_tables,
+)
+from llmrec_core.reading.choice import Choice, Question, choose, failing, monthly
+from llmrec_core.reading.comparison import comparability
+from llmrec_core.reading.limits import Limits
+from llmrec_core.reading.pricing import AXES, usd_per_million
+from llmrec_core.reading.row import Row
+from llmrec_core.reading.turns import members_of
+from llmrec_core.reading.verdict import sure_words
+from pages.answer import price_difference
+from pages.shared import (
+    address,
+    charts,
+    data_doubts,
+    frame,
+    hardware,
+    needs,
+    pareto_chart,
+    records,
+    tables,
+    widgets,
+)
 
 HERE = "here"
+
+
+@dataclass(frozen=True)
+class Picked:
+    """What the reader has picked above the chart."""
+
+    metric: str
+    axis: str
+    protocol: str
+    part: str
+    where: str
+    language_only: bool
+    dominated: bool
+    logarithmic: bool
+
+
+def picked(rows: list[Row], devices: dict[str, Device]) -> Picked:
+    """The pickers above the chart."""
+    quality_column, axis_column, protocol_column, slice_column = st.columns(4)
+    metric = widgets.metric_picker(quality_column, "decide_metric")
+    axis = address.choose(
+        axis_column.selectbox,
+        t("Cost"),
+        {name: t(axis.title) for name, axis in AXES.items()},
+        "decide_cost",
+        default=next(iter(AXES)),
+        help="\n\n".join(f"**{t(axis.title)}**: {t(axis.help)}" for axis in AXES.values()),
+    )
+    with protocol_column:
+        protocol = widgets.protocol_picker(rows, "decide_protocol") or ""
+    parts = [figure.slice for row in rows for figure in row.figures if figure.protocol == protocol]
+    part = address.choose(
+        slice_column.selectbox,
+        t("Users"),
+        {name: slices.title(name) for name in dict.fromkeys(["all", *parts])},
+        "decide_slice",
+        default="all",
+    )
+    where_column, language_column, dominated_column, log_column = st.columns(
+        [2, 1, 1, 1], vertical_alignment="bottom"
+    )
+    where = address.choose(
+        where_column.selectbox,
+        t("Machine of the language models"),
+        {HERE: t("as measured")}
+        | {name: t("{device}, predicted", device=name) for name in devices},
+        "decide_machine",
+        default=HERE,
+        help=t(
+            "Predicted: the same requests on a device of the catalogue, with 80 % intervals and "
+            "its median price on demand. Recommenders without a language model keep what was "
+            "measured."
+        ),
+    )
+    return Picked(
+        metric,
+        axis,
+        protocol,
+        part,
+        where,
+        language_column.toggle(
+            t("Language models only"),
+            key="decide_language",
+            bind="query-params",
+            help=t("Rows in whose order a language model has a say, as on Start."),
+        ),
+        dominated_column.toggle(
+            t("Dominated points"), value=True, key="decide_dominated", bind="query-params"
+        ),
+        log_column.toggle(t("Log scale"), value=True, key="decide_log", bind="query-params"),
+    )
+
+
+def say_choice(
+    choice: Choice, rows: list[Row], limits: Limits, question: Question, here: bool
+) -> None:
+    """The choice in words: what, why not the next, how sure, and what a month of it costs."""
+    with st.container(border=True):
+        widgets.say(choice.sentence, size="large")
+        if choice.why_not:
+            widgets.say(choice.why_not)
+        sure = sure_words(rows, limits, question)
+        if sure:
+            widgets.caption(sure)
+        if choice.row is not None:
+            millions = needs.kept_millions()
+            bill = monthly(choice.row, millions * needs.MILLION, question.pricing, limits.p95_s)
+            widgets.caption(
+                t(
+                    "{millions:g} million requests a month, in whole machines with a spare: "
+                    "{bill}.",
+                    millions=millions,
+                    bill=number_format.figure(bill),
+                )
+            )
+        unable = failing(choice, rows, limits, question.pricing)
+        if unable and here:
+            devices = hardware.catalogue().values()
+            widgets.say(predicted_rows.way_out(unable, devices, limits, question.pricing))
+
+
+def settle(choice: Choice, question: Question) -> None:
+    """What would settle an undecided question between the choice and the next best."""
+    if choice.row is None or choice.next_best is None:
+        return
+    gap = question.difference(choice.row, choice.next_best)
+    if gap is None or gap.distinguishable:
+        return
+    people = (question.users[row.run_id] for row in (choice.row, choice.next_best))
+    more = stability.what_would_settle(*people)
+    if more is not None:
+        widgets.caption(
+            t(
+                "Between {choice} and {other}: {settle}.",
+                choice=choice.row.name,
+                other=choice.next_best.name,
+                settle=stability.settle_words(more, gap.n),
+            )
+        )
+
+
+def draw(chart: pareto.Chart, choice: Choice, view: Picked) -> None:
+    """The chart, and under it every row that it does not show."""
+    if chart.points:
+        st.plotly_chart(
+            pareto_chart.pareto(chart, view.dominated, view.logarithmic, choice=choice.row),
+            key="decide_chart",
+            config=charts.CONFIG,
+            alt=t("Scatter of quality against cost with 95 % intervals and the Pareto front"),
+        )
+    else:
+        st.info(t("No row has both figures, so there is nothing to draw; the reasons stand below."))
+    for sentence in pareto_chart.under_the_chart(chart, view.dominated, view.logarithmic):
+        widgets.caption(sentence)
+
+
 study = frame.study()
 widgets.heading(
-    "Decide", "Every recommender by what it gives and what it costs; move the limits and read the choice.", study
+    t("Decide"),
+    t("Every recommender by what it gives and what it costs; type limits and read the choice."),
+    study,
 )
 if study is None:
     widgets.empty(
-        "There is no study to decide on. Queue runs, or let `python -m llmrec_core demo` make the default study."
+        t(
+            "There is no study to decide on. Queue runs, or let `python -m llmrec_core "
+            "demo` make the default study."
+        )
     )
-rows, pricing = records.rows(study), frame.pricing()
-if not any(row.protocols for row in rows):
+measured = records.compared(study)
+if not any(row.protocols for row in measured):
     widgets.empty(
-        "No run of this study has finished yet; points appear here one by one.",
+        t("No run of this study has finished yet; points appear here one by one."),
         page="build/runs.py",
-        label="Watch the runs",
+        label=t("Watch the runs"),
     )
-
-quality_column, axis_column, protocol_column, slice_column = st.columns(4)
-metric = widgets.metric_picker(quality_column, "decide_metric")
-axis = axis_column.selectbox(
-    "Cost",
-    list(views.AXES),
-    format_func=lambda name: views.AXES[name].title,
-    key="decide_cost",
-    bind="query-params",
-    help="\n\n".join(f"**{one.title}**: {one.help}" for one in views.AXES.values()),
+if any(row.members for row in measured) and st.toggle(
+    t("Every seed on its own"), key="decide_seeds", bind="query-params"
+):
+    measured = records.rows(study)
+rows, pricing, devices = measured, frame.pricing(), hardware.catalogue()
+view = picked(rows, devices)
+refused: list[tuple[str, str]] = []
+if view.where != HERE:
+    rows, refused = predicted_rows.on_device(rows, devices[view.where], pricing)
+limits = needs.limits(
+    [row.request_figure("latency_p95_s").value for row in measured],
+    [usd_per_million(row, pricing).value for row in measured],
 )
-with protocol_column:
-    protocol = widgets.protocol_picker(rows, "decide_protocol")
-slices = dict.fromkeys(found.slice for row in rows for found in row.figures if found.protocol == protocol)
-part = slice_column.selectbox(
-    "Users", list(slices), format_func=str.capitalize, key="decide_slice", bind="query-params"
+if view.language_only:
+    rows = [row for row in rows if row.language_model_decides]
+users = records.per_user(study, rows, view.metric, view.protocol)
+members = None if view.part == "all" else members_of(rows, view.part, view.protocol)
+if view.part != "all" and members is None:
+    users = {}  # the users of this slice were not recorded, so rows cannot be compared by user
+question = Question(view.metric, view.protocol, users, pricing, view.part, members)
+choice = choose(rows, limits, question)
+say_choice(choice, rows, limits, question, view.where == HERE)
+settle(choice, question)
+data_doubts.beside(measured)
+
+chart = pareto.chart(rows, view.metric, view.protocol, view.axis, view.part, pricing)
+st.badge(
+    t("protocol {protocol}", protocol=number_format.plain(view.protocol)),
+    icon=":material/rule:",
+    color="blue",
 )
-
-measured = rows
-known = hardware.catalogue()
-where_column, only_column = st.columns([3, 1], vertical_alignment="bottom")
-where = where_column.selectbox(
-    "Machine of the language models",
-    [HERE, *known],
-    format_func=lambda name: "as measured" if name == HERE else f"{name}, predicted",
-    key="decide_machine",
-    bind="query-params",
-    help="Predicted: the same requests on a device of the catalogue, with 80 % intervals and its median price on demand. "
-    "Recommenders without a language model keep what was measured.",
-)
-refused = []
-if where != HERE:
-    rows, refused = elsewhere.on_device(rows, known[where], pricing)
-
-latency_limits = widgets.scale([row.request_figure("latency_p95_s").value for row in rows])
-price_limits = widgets.scale([views.usd_per_million(row, pricing).value for row in rows])
-latency_column, price_column, switch_column = st.columns([2, 2, 1], vertical_alignment="bottom")
-p95 = widgets.limit_slider(latency_column, "Slowest p95 latency", latency_limits, formats.duration, "decide_p95")
-price = widgets.limit_slider(
-    price_column, "Dearest price of a million requests", price_limits, formats.dollars, "decide_price"
-)
-language_only = only_column.toggle("Language models only", key="decide_language", bind="query-params")
-if language_only:
-    rows = [row for row in rows if row.uses_language_model]
-dominated = switch_column.toggle("Dominated points", value=True, key="decide_dominated", bind="query-params")
-logarithmic = switch_column.toggle("Log scale", value=True, key="decide_log", bind="query-params")
-
-limits = front.Limits(p95, price)
-users = records.per_user(study, rows, metric, protocol)
-members = next((row.documents["slices"].get(part) for row in rows if row.documents.get("slices")), None)
-if part != "all" and members is None:
-    users = {}  # the users of this slice were not recorded, so rows cannot be compared user by user
-choice = front.choose(rows, metric, protocol, limits, users, pricing, part, None if part == "all" else members)
-with st.container(border=True):
-    widgets.say(choice.sentence, size="large")
-    if choice.why_not:
-        widgets.say(choice.why_not)
-    failing = front.failing(choice, rows, limits, pricing)
-    if failing and where == HERE:
-        widgets.say(elsewhere.way_out(failing, known.values(), limits, pricing))
-
-chart = front.chart(rows, metric, protocol, axis, part, pricing)
-st.badge(f"protocol {formats.plain(protocol)}", icon=":material/rule:", color="blue")
-for warning in views.comparability(measured, protocol):
-    widgets.caption(f"⚠ {warning}")
-if chart.points:
-    st.plotly_chart(
-        charts.pareto(chart, dominated, logarithmic),
-        key="decide_chart",
-        config=charts.CONFIG,
-        alt="Scatter of quality against cost with 95 % intervals and the Pareto front",
-    )
-else:
-    st.info("No row has both figures, so there is nothing to draw; the reasons stand below.")
+for warning in comparability(measured, view.protocol):
+    widgets.caption(t("⚠ {warning}", warning=warning))
+draw(chart, choice, view)
 widgets.caption(
-    "Colour: precision. Shape: model size. Bars: 95 % interval over users. Open: assumed or predicted, not measured. "
-    + widgets.conditions(measured)
+    t(
+        "Colour: precision. Shape: model size. Bars: 95 % interval over users, and over seeds "
+        "where there are several. Open: assumed or predicted, not measured. {conditions}",
+        conditions=widgets.conditions(measured),
+    )
 )
-if where != HERE:
+if view.where != HERE:
     widgets.caption(
-        f"On {where}: open marks with their 80 % interval along the cost; p95 takes the spread over p50 that was measured "
-        "here. Filled marks stay as measured, on another machine. Other hardware shows how good such predictions are."
+        t(
+            "On {where}: open marks with their 80 % interval along the cost; p95 takes the "
+            "spread over p50 that was measured here. Filled marks stay as measured, on "
+            "another machine. Other hardware shows how good such predictions are.",
+            where=view.where,
+        )
     )
 for name, reason in refused:
-    widgets.caption(f"Not predicted: {name} – {reason}")
-for name, reason in chart.left_out:
-    widgets.caption(f"Not drawn: {name} – {reason}")
-widgets.table(tables.study_table(rows, protocol, chart, pricing), "decide", "decide.csv")
-dearer.section(measured, pricing)
+    widgets.caption(t("Not predicted: {name} – {reason}", name=name, reason=reason))
+tables.table(
+    study_tables.study_table(
+        rows,
+        view.protocol,
+        chart,
+        pricing,
+        slice_name=view.part,
+        choice=choice,
+        limits=limits,
+        flags=data_doubts.flags(rows),
+    ),
+    "decide",
+    "decide.csv",
+    study=study,
+)
+price_difference.section(measured, pricing)
 widgets.method_card("quality", "latency", "price", "flops", "memory", "energy")

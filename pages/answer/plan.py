@@ -1,87 +1,94 @@
-"""Plan: traffic and a latency limit → devices, dollars and tonnes a month; the runner-up and why it loses."""
+"""Plan: traffic and a latency limit → devices, dollars and tonnes a month, and the runner-up."""
 
 import streamlit as st
 
-from llmrec_core.costmodel import capacity
-from llmrec_core.experiments import formats
-from pages.shared import frame, hardware, hardware_charts, hardware_tables, planning, records, widgets
-from pages.shared.charts import CONFIG
+from llmrec_core.costmodel.plan import sentences
+from llmrec_core.language import t
+from llmrec_core.reading import number_format
+from pages.answer import plan_parts, plan_question
+from pages.shared import address, fact_tables, frame, hardware, records, tables, widgets
 
-study = frame.study()
+study, pricing = frame.study(), frame.pricing()
 widgets.heading(
-    "Plan",
-    "Your traffic and latency limit, turned into devices, dollars and CO2e a month – before you rent any.",
+    t("Plan"),
+    t(
+        "Your traffic and latency limit, turned into devices, dollars and CO2e a month "
+        "– before you rent any."
+    ),
     study,
 )
 rows = records.rows(study) if study else []
-found = hardware.predictable(rows)
-if not found:
+runs = plan_question.priced_runs(rows)
+if not runs:
     st.info(
-        "No run of yours can be predicted yet, so the plan is for a model of the catalogue. `python -m llmrec_core demo` "
-        "measures the default study.",
+        t(
+            "No run of yours has its costs measured yet, so the plan is for a model of the "
+            "catalogue. `python -m llmrec_core demo` measures the default study."
+        ),
         icon=":material/info:",
     )
 
 with st.container(border=True):
-    request, title, note = planning.model(found)
-    shape = planning.traffic(request)
-with st.expander("Prices, place, spares and cache", icon=":material/tune:"):
-    options = planning.conditions()
+    chosen = hardware.chosen_run(study, rows, pricing) if study else None
+    subject, note = plan_question.subject(runs, chosen, pricing)
+    typed = plan_question.first_box(subject, pricing)
+with st.expander(t("Prices, place, spares and cache"), icon=":material/tune:"):
+    conditions = plan_question.conditions(typed.availability, pricing)
+if note is None:
+    st.stop()
 
-need = planning.need(request, shape, options)
-known = hardware.catalogue()
-plans = planning.plans(request, need)
+subject, need = plan_question.need(typed, conditions, rows)
+plans = plan_parts.plans(subject, need)
 with st.container(border=True):
-    widgets.say(capacity.sentence(plans, need.traffic), size="large")
-    widgets.caption(f"Predicted, not measured; 80 % intervals in brackets. {note}")
+    widgets.say(sentences.cheapest(plans, need.traffic), size="large")
+    widgets.caption(
+        t("Predictions with 80 % intervals in brackets; measured where said. {note}", note=note)
+    )
 if plans and plans[0].usd_per_month is not None:
-    planning.headline(plans[0], need.traffic)
+    plan_parts.headline(plans[0])
 
-devices_tab, users_tab, if_tab, train_tab, prices_tab = st.tabs(
-    ["Every device", "10³ to 10⁹ users", "What if", "A training job", "Prices and carbon"],
-    key="plan_tab",
-    on_change="rerun",
-    bind="query-params",
+devices_tab, users_tab, if_tab, train_tab, prices_tab = address.tabs(
+    {
+        "devices": t("Every device"),
+        "users": t("10³ to 10⁹ users"),
+        "if": t("What if"),
+        "training": t("A training job"),
+        "prices": t("Prices and carbon"),
+    },
+    "plan_tab",
 )
-asked = f"{formats.count(need.traffic.requests_per_day)} requests a day at p95 ≤ {1e3 * need.traffic.p95_s:g} ms"
 
 with devices_tab:
     if devices_tab.open:
-        widgets.say(f"What {title} costs on each of {len(known)} devices for {asked}", size="title")
-        priced = [one for one in plans if one.usd_per_month is not None]
-        if priced:
-            st.plotly_chart(
-                hardware_charts.beside(
-                    [planning.mark(one) for one in priced], "Cheapest plan on each device", "$ per month", "#4a80ea"
-                ),
-                key="plan_chart",
-                config=CONFIG,
-                alt="Dollars a month by device with 80 % intervals",
-            )
-        widgets.table(hardware_tables.plans(plans), "plan", "plan.csv")
-        st.caption(
-            "Devices include the spares. Busy at peak: share of the busiest hour in which a device works, spares not counted. "
-            "Power draw idle: a third of the rated power (assumed); the building and the host add 30 % (assumed)."
+        question = t(
+            "{requests_per_day} requests a day at p95 ≤ {p95:g} ms",
+            requests_per_day=number_format.count(need.traffic.requests_per_day),
+            p95=1e3 * (need.traffic.p95_s or 0.0),
         )
+        plan_parts.every_device(subject.name, question, plans)
 
 with users_tab:
     if users_tab.open:
-        planning.users(request, need, shape)
+        others = plan_parts.compared(runs, subject, pricing)
+        plan_parts.users(subject, need, typed.requests_per_user_day, others)
 
 with if_tab:
     if if_tab.open:
-        planning.what_if(request, need, plans)
+        plan_parts.what_if(subject, need, plans)
 
 with train_tab:
     if train_tab.open:
-        planning.training(request, title, options)
+        plan_parts.training(subject, need)
 
 with prices_tab:
     if prices_tab.open:
         st.caption(
-            "The median offer of a device counts. The lists are plain CSV files, `assets/costmodel/rents.csv` and `grids.csv`: "
-            "edit a line, keep its date and source true, and start the app again. A processor is priced by its cores."
+            t(
+                "The median offer of a device counts. The lists are plain CSV files, "
+                "`assets/costmodel/rents.csv` and `grids.csv`: edit a line, keep its date and "
+                "source true, and start the app again. A processor is priced by its cores."
+            )
         )
-        widgets.table(hardware_tables.price_list(), "plan_prices", "prices.csv")
-        st.subheader("Grid intensity")
-        widgets.table(hardware_tables.grid_list(), "plan_grids", "grids.csv")
+        tables.table(fact_tables.price_list(), "plan_prices", "prices.csv")
+        st.subheader(t("Grid intensity"))
+        tables.table(fact_tables.grid_list(), "plan_grids", "grids.csv")

@@ -4,55 +4,62 @@ import re
 
 import streamlit as st
 
-from llmrec_core.experiments import formats, report, verdict
-from pages.shared import charts, frame, records, widgets
+from llmrec_core.language import t
+from llmrec_core.reading import number_format, report
+from pages.shared import (
+    charts,
+    data_doubts,
+    frame,
+    needs,
+    pareto_chart,
+    records,
+    tables,
+    widgets,
+)
 
 study = frame.study()
 widgets.heading(
-    "Report",
-    "One HTML file with verdict, chart, table, an explanation and the conditions; it opens without a network.",
+    t("Report"),
+    t(
+        "One HTML file with verdict, chart, table, an explanation and the conditions; "
+        "it opens without a network."
+    ),
     study,
 )
 if study is None:
-    widgets.empty("There is no study to report on yet.")
+    widgets.empty(t("There is no study to report on yet."))
 
-left, right = st.columns([2, 1])
-comment = left.text_area(
-    "Your comment",
+comment = st.text_area(
+    t("Your comment"),
     key="report_comment",
     max_chars=4000,
-    placeholder="What the reader should know; shown as plain text.",
+    placeholder=t("What the reader should know; shown as plain text."),
     persist_state="session",
 )
-millions = right.number_input(
-    "Traffic, million requests per month",
-    min_value=0.001,
-    max_value=1e6,
-    value=10.0,
-    step=1.0,
-    format="%.6g",
-    key="report_requests",
-    bind="query-params",
-)
+traffic = needs.traffic()
+compared = records.compared(study)
+protocol = widgets.protocol_picker(compared, "report_protocol", hidden=True) or ""
+untied = data_doubts.switched_off_ties(compared, protocol, "report_untied")
 badge = widgets.badge_text(study) if study.recorded else ""
 content = report.gather(
     records.of(study),
     study.name,
     comment=comment or "",
-    traffic=verdict.Traffic(millions * 1e6),
+    traffic=traffic,
     pricing=frame.pricing(),
     badge=badge,
+    untied=untied,
 )
 if not content.finding.cards:
     widgets.empty(
-        "No run of this study has finished yet; a report needs at least one.",
+        t("No run of this study has finished yet; a report needs at least one."),
         page="build/runs.py",
-        label="Watch the runs",
+        label=t("Watch the runs"),
     )
 html = report.render(content)
 file_name = re.sub(r"[^a-z0-9]+", "-", study.name.lower()).strip("-") or "study"
-right.download_button(
-    f"Download, {formats.size(len(html.encode()))}",
+st.download_button(
+    t("Download, {size}", size=number_format.size(len(html.encode()))),
     html,
     f"{file_name}.html",
     "text/html",
@@ -62,24 +69,36 @@ right.download_button(
     on_click="ignore",
 )
 
-st.subheader("Preview")
+st.subheader(t("Preview"))
 with st.container(border=True):
     widgets.say(content.title, size="title")
+    widgets.say(content.finding.headline, size="large")
     widgets.say(content.finding.sentence)
+    for sentence in content.doubts:
+        st.warning(number_format.plain(sentence), icon=":material/warning:")
     if content.comment.strip():
         st.text(content.comment)
     st.plotly_chart(
-        charts.pareto(content.chart, height=440),
+        pareto_chart.pareto(content.chart, height=440, choice=content.choice.row),
         key="report_chart",
         config=charts.CONFIG,
-        alt="Quality against price of a million requests",
+        alt=t("Quality against price of a million requests"),
     )
+    for sentence in pareto_chart.under_the_chart(content.chart, True, True):
+        widgets.caption(sentence)
     widgets.say(f"{content.choice.sentence} {content.choice.why_not}")
     if content.explanation:
-        widgets.say(content.explanation.text)
+        widgets.say(content.explanation.sentence)
     widgets.caption(widgets.conditions(content.rows))
-    widgets.table(report.conditions_table(content.rows), "report_conditions", "conditions.csv")
+    tables.table(
+        report.conditions_table(content.rows, content.pricing),
+        "report_conditions",
+        "conditions.csv",
+    )
 st.caption(
-    "The same file from a terminal: `python -m llmrec_core report --study NAME --out report.html`, NAME being "
-    + formats.plain(study.name)
+    t(
+        "The same file from a terminal: `python -m llmrec_core report --study NAME "
+        "--out report.html`, NAME being "
+    )
+    + number_format.plain(study.name)
 )

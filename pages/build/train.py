@@ -1,74 +1,108 @@
 """Train: choose data, backbone, method, precision and budget, and queue one run or a grid."""
 
-import pandas as pd
 import streamlit as st
 
 from llmrec_core.errors import UsageError
-from llmrec_core.experiments import formats, grid
-from pages.shared import frame, records, training, widgets
+from llmrec_core.language import marked, t, tn
+from llmrec_core.reading import number_format
+from llmrec_core.reading.table import Column, make
+from llmrec_core.running import grid
+from llmrec_core.types import Measurement
+from pages.build import hosted_inputs, train_inputs
+from pages.shared import frame, records, tables, widgets
+
+GRID = (
+    Column(marked("Run"), "run"),
+    Column(marked("Precision"), "precision"),
+    Column(marked("Weights"), "weights_from"),
+    Column(marked("Steps"), "steps", number_format.whole),
+    Column(marked("Expected training"), "expected_s", number_format.duration),
+)
 
 study = frame.study()
 widgets.heading(
-    "Train",
-    "Queue one run or a grid. Each trains, then measures quality and cost of the same weights; a worker takes turns.",
+    t("Train"),
+    t(
+        "Queue one run or a grid. Each trains, then measures quality and cost of the "
+        "same weights; a worker takes turns."
+    ),
 )
 queued = st.session_state.pop("_train_queued", None)
 if queued:
-    st.success(formats.plain(queued), icon=":material/check:")
-    widgets.link("build/runs.py", "Watch them on Runs")
+    st.success(number_format.plain(queued), icon=":material/check:")
+    widgets.link("build/runs.py", t("Watch them on Runs"))
 
+rows = records.rows(study) if study else []
 left, right = st.columns(2)
 with left, st.container(border=True, height="stretch"):
-    st.subheader("What")
-    base, family = training.recommender()
+    st.subheader(t("What"))
+    base, family = train_inputs.run_base(rows)
 with right, st.container(border=True, height="stretch"):
-    st.subheader("How long, and in which variants")
-    dials = training.dials(family)
-    base["training"] = training.budget(family)
-with st.expander("Protocol and optimiser", icon=":material/tune:"):
-    base["protocol"] = training.protocol()
-    base["training"] |= training.optimiser(family)
+    st.subheader(t("How long, and in which variants"))
+    dials = train_inputs.dials(family, base)
+    base["training"] = train_inputs.budget(family)
+with st.expander(t("Protocol and optimiser"), icon=":material/tune:"):
+    base["protocol"] = train_inputs.protocol(rows)
+    base["training"] |= train_inputs.optimiser(family)
 
 try:
     runs = grid.grid(base, **dials)
 except UsageError as error:
-    st.error(formats.plain(error))
+    st.error(number_format.plain(error))
     st.stop()
 
-rows = records.rows(study) if study else []
 minutes = [grid.expected_minutes(run, rows) for run in runs]
-st.subheader("One run" if len(runs) == 1 else f"A grid of {len(runs)} runs")
-widgets.table(
-    pd.DataFrame(
-        {
-            "Run": [run.name for run in runs],
-            "Precision": [run.precision for run in runs],
-            "Weights": [run.weights_from or "its own" for run in runs],
-            "Steps": [str(run.training.steps) if run.recommender.adaptation != "none" else "" for run in runs],
-            "Expected training": ["no run alike yet" if one is None else formats.duration(one * 60) for one in minutes],
-        }
+st.subheader(t("One run") if len(runs) == 1 else t("A grid of {count} runs", count=len(runs)))
+tables.table(
+    make(
+        GRID,
+        [
+            {
+                "Run": run.name,
+                "Precision": run.precision,
+                "Weights": run.weights_from or t("its own"),
+                "Steps": run.training.steps if run.recommender.adaptation != "none" else None,
+                "Expected training": Measurement(
+                    "expected_s",
+                    None if expected is None else 60 * expected,
+                    "s",
+                    reason=t("no run of this kind yet"),
+                ),
+            }
+            for run, expected in zip(runs, minutes, strict=True)
+        ],
     ),
     "train_plan",
     "grid.csv",
 )
+if family.group == "hosted":
+    hosted_inputs.show_estimate(runs)
 name_column, button_column = st.columns([3, 1], vertical_alignment="bottom")
 default = study.name if study and not study.recorded else "mine"
 name = name_column.text_input(
-    "Study to put them in",
+    t("Study to put them in"),
     value=default,
     max_chars=60,
     key="train_study",
-    help="A new name makes a new study. Runs already finished in it are kept.",
+    help=t("A new name makes a new study. Runs already finished in it are kept."),
 )
 if button_column.button(
-    f"Queue {len(runs)} run{'s' if len(runs) > 1 else ''}",
+    tn("Queue {count} run", "Queue {count} runs", len(runs)),
     key="train_queue",
     type="primary",
     icon=":material/play_arrow:",
     disabled=not name.strip(),
 ):
-    training.queue(name.strip(), runs)
-    st.session_state["_train_queued"] = f"{len(runs)} queued in study {name.strip()}."
+    try:
+        train_inputs.queue(name.strip(), runs)
+    except UsageError as error:
+        st.error(number_format.plain(error))
+        st.stop()
+    st.session_state["_train_queued"] = t(
+        "{count} queued in study {study}.", count=len(runs), study=name.strip()
+    )
     st.rerun()
 if not frame.live_workers():
-    st.caption("No worker is running, so queued runs wait. Start one: `python -m llmrec_core up`")
+    st.caption(
+        t("No worker is running, so queued runs wait. Start one: `python -m llmrec_core up`")
+    )

@@ -1,124 +1,288 @@
-"""Quality: who is really better, where each model is weak, what noise does to it, and what labels buy."""
+"""Quality: who is really better, where each model is weak, what noise does, what labels buy."""
 
 import streamlit as st
 
-from llmrec_core.experiments import front, label_files, quality
-from pages.shared import charts, frame, policies, records, widgets
+from llmrec_core.checks import label_files
+from llmrec_core.language import t
+from llmrec_core.ledger.json_values import Json
+from llmrec_core.reading import (
+    check_results,
+    clear_order,
+    list_figures,
+    pareto,
+    protocols,
+    slices,
+    ties,
+)
+from llmrec_core.reading.comparison import best_first
+from llmrec_core.reading.people import MIN_PEOPLE
+from llmrec_core.reading.row import Row, document_of
+from llmrec_core.reading.table import Table
+from llmrec_core.retelling import retold
+from pages.measure import policies, published
+from pages.shared import address, charts, data_doubts, frame, records, tables, widgets
+
+
+def who_is_better(
+    study: records.Study, order: list[Row], metric: str, protocol: str, untied: bool
+) -> None:
+    """The rows in order, which of them are tied, and whether another protocol agrees."""
+    users = records.per_user(study, order, metric, protocol, untied=untied)
+    compared = ties.pairs(order, users)
+    title = pareto.METRICS[metric]
+    widgets.say(ties.verdict(order, metric, protocol, compared, title), size="large")
+    for other in other_protocols(order, protocol):
+        agreement = protocols.agreement(
+            order,
+            metric,
+            protocol,
+            other,
+            {
+                protocol: users,
+                other: records.per_user(study, order, metric, other, untied=untied),
+            },
+        )
+        if agreement is not None:
+            widgets.say(protocols.agreement_sentence(agreement, title))
+    tables.table(
+        ties.quality_table(order, metric, protocol, users, compared, data_doubts.flags(order)),
+        "quality",
+        "quality.csv",
+        study=study,
+    )
+    st.caption(
+        t(
+            "Best: better than every other row. Tied: not told apart from the first row. "
+            "Paired over the same people (at least {fewest}) and over seeds where there are "
+            "several, p adjusted by Holm for all pairs of the study, level 0.05.",
+            fewest=MIN_PEOPLE,
+        )
+    )
+    with st.expander(t("All {count} pairs", count=len(compared))):
+        tables.table(ties.pair_table(compared), "quality_pairs", "quality_pairs.csv")
+
+
+def other_protocols(order: list[Row], protocol: str) -> list[str]:
+    """The other protocols that these rows were measured under."""
+    names = dict.fromkeys(name for row in order for name in row.protocols)
+    return [name for name in names if name != protocol]
+
+
+def by_slice(
+    study: records.Study, order: list[Row], metric: str, protocol: str, untied: bool
+) -> None:
+    """Each row by groups of people."""
+    documents = (
+        records.document(study, row.run_id, document_of("facets", protocol, row)) for row in order
+    )
+    document = next(filter(None, documents), None)
+    facets = slices.facet_names(document)
+    if document is not None and facets:
+        facet = address.choose(
+            st.selectbox,
+            t("Slice by"),
+            {name: retold(name) for name in facets},
+            "quality_facet",
+            default=facets[0],
+        )
+        users = records.per_user(study, order, metric, protocol, untied=untied)
+        table = slices.slice_table(order, users, slices.members(document, facet))
+    else:
+        st.caption(
+            t("These records do not name the people of finer slices; runs made from now on do.")
+        )
+        table = slices.recorded_slices(order, metric, protocol)
+    title = pareto.METRICS[metric]
+    st.plotly_chart(
+        charts.heat(*check_results.grid(table, "Run", "Group", "Value"), title),
+        key="quality_slices",
+        config=charts.CONFIG,
+        alt=t("{title} of each run in each slice", title=title),
+    )
+    nobody = slices.empty_groups(order, metric, protocol)
+    if nobody:
+        widgets.caption(t("Nobody of this sample belongs to: {names}.", names=", ".join(nobody)))
+    tables.table(table, "quality_slices", "quality_slices.csv", study=study)
+    st.caption(
+        t(
+            "Weakest: lowest mean among the groups of at least {fewest} people. Intervals: 95 %.",
+            fewest=MIN_PEOPLE,
+        )
+    )
+
+
+def list_tab(study: records.Study, order: list[Row], protocol: str) -> None:
+    """What the lists are like."""
+    table = list_figures.list_table(order, protocol)
+    if not table.lines:
+        st.info(t("These records say nothing of their lists; runs made from now on do."))
+        return
+    tables.table(table, "quality_lists", "quality_lists.csv", study=study)
+    for sentence in list_figures.missing_figures(order, protocol):
+        widgets.caption(sentence)
+    st.caption(t(list_figures.DEFINITION))
+
+
+def noise_tab(study: records.Study | None, order: list[Row]) -> None:
+    """What noise costs each run."""
+    documents = records.fresh_documents(study, order, "robustness") if study and order else {}
+    if not documents:
+        st.info(t("Not measured yet. Measure a finished run, or all runs of a study:"))
+        st.code(
+            "python -m llmrec_core robustness --study " + (study.name if study else "NAME"),
+            language=None,
+        )
+        return
+    for row in order:
+        if row.run_id in documents:
+            widgets.say(check_results.worst_sentence(row.name, documents[row.run_id]))
+    table = check_results.robustness_table(order, documents)
+    st.plotly_chart(
+        charts.heat(*check_results.grid(table, "Run", "Noise", "Kept"), t("share kept")),
+        key="quality_noise",
+        config=charts.CONFIG,
+        alt=t("Share of NDCG@10 that each run keeps under each noise"),
+    )
+    _not_measured(order, table)
+    tables.table(table, "quality_robustness", "quality_robustness.csv", study=study)
+    widgets.caption(retold(next(iter(documents.values()))["definition"]))
+
+
+def _not_measured(order: list[Row], table: Table) -> None:
+    """The rows of the study that a chart leaves out."""
+    shown = set(table.ids)
+    missing = [row.name for row in order if row.run_id not in shown]
+    if missing:
+        widgets.caption(t("Not measured: {names}.", names=", ".join(missing)))
+
+
+def label_curves() -> dict[str, Json]:
+    """The label curves on this machine that this person may see, by name."""
+    return {
+        name: body
+        for name, body in label_files.read_all(records.settings()).items()
+        if records.ledger().may_see(str(body.get("plan", {}).get("data", "")))
+    }
+
+
+def label_tab() -> None:
+    """Quality against labels, and against what the training cost."""
+    curves = label_curves()
+    if not curves:
+        st.info(
+            t(
+                "No label curve yet: how quality grows with the number of labels, for cheap and "
+                "expensive models."
+            )
+        )
+        st.code("python -m llmrec_core label-curve --data ml-100k", language=None)
+        return
+    name = st.selectbox(t("Curve"), list(curves), key="quality_curve", bind="query-params")
+    body = curves[name]
+    table = check_results.curve_table(body)
+    by_price = st.toggle(
+        t("Against the price of training"), key="quality_by_price", bind="query-params"
+    )
+    title = body["metric_title"]
+    st.plotly_chart(
+        charts.label_curve(table, title, by_price),
+        key="quality_labels",
+        config=charts.CONFIG,
+        alt=t("{title} against the price of a training, by method", title=title)
+        if by_price
+        else t("{title} against labels, by method", title=title),
+    )
+    for sentence in charts.left_out_of_curve(table, by_price):
+        widgets.caption(sentence)
+    tables.table(table, "quality_labels", "quality_labels.csv")
+    widgets.caption(retold(body["conditions"]))
+
+
+def check_tab(study: records.Study | None, order: list[Row]) -> None:
+    """The sanity checks of the records."""
+    documents = records.fresh_documents(study, order, "checks") if study and order else {}
+    table = check_results.check_table(order, documents)
+    if table.lines:
+        widgets.say(check_results.check_sentence(table))
+        tables.table(table, "quality_checks", "quality_checks.csv", study=study)
+        return
+    st.info(
+        t(
+            "These records hold no checks; runs made from now on do. For the data and the "
+            "classical models:"
+        )
+    )
+    st.code("python -m llmrec_core data check ml-100k", language=None)
+
 
 study = frame.study()
 widgets.heading(
-    "Quality", "Who is really better, who is only lucky, and for whom a good mean hides a bad experience.", study
+    t("Quality"),
+    t("Who is really better, who is only lucky, and for whom a good mean hides a bad experience."),
+    study,
 )
-rows = records.rows(study) if study else []
-curves = label_files.read_all(records.settings())
-if not any(row.protocols for row in rows) and not curves:
-    widgets.empty("No run of this study has finished yet, so there is no quality to read.")
+rows = records.compared(study) if study else []
+if not any(row.protocols for row in rows) and not label_curves():
+    widgets.empty(t("No run of this study has finished yet, so there is no quality to read."))
 
 metric_column, protocol_column = st.columns(2)
 metric = widgets.metric_picker(metric_column, "quality_metric")
 with protocol_column:
-    protocol = widgets.protocol_picker(rows, "quality_protocol")
-title = front.METRICS[metric]
-table_tab, slice_tab, list_tab, noise_tab, label_tab, policy_tab, check_tab = st.tabs(
-    ["Ties", "Slices", "Lists", "Robustness", "Labels", "Policy", "Checks"],
-    key="quality_tab",
-    on_change="rerun",
-    bind="query-params",
+    protocol = widgets.protocol_picker(rows, "quality_protocol") or ""
+untied = data_doubts.switched_off_ties(rows, protocol, "quality_untied")
+if untied:
+    rows = clear_order.without_tied(rows)
+if protocol:
+    widgets.caption(t("Under this protocol {words}.", words=protocols.in_words(protocol)))
+(
+    ties_tab,
+    published_tab,
+    slices_tab,
+    lists_tab,
+    robustness_tab,
+    labels_tab,
+    policy_tab,
+    checks_tab,
+) = address.tabs(
+    {
+        "ties": t("Ties"),
+        "published": t("Published"),
+        "slices": t("Slices"),
+        "lists": t("Lists"),
+        "robustness": t("Robustness"),
+        "labels": t("Labels"),
+        "policy": t("Policy"),
+        "checks": t("Checks"),
+    },
+    "quality_tab",
 )
 measured = [row for row in rows if protocol in row.protocols]
-order = quality.best_first(measured, metric, protocol) if protocol else []
+order = best_first(measured, metric, protocol) if protocol else []
 
-if table_tab.open and order:
-    with table_tab:
-        users = records.per_user(study, order, metric, protocol)
-        found = quality.pairs(order, users)
-        widgets.say(quality.verdict(order, metric, protocol, found, title), size="large")
-        widgets.table(quality.quality_table(order, metric, protocol, users, found), "quality", "quality.csv")
-        st.caption(
-            "Best: better than every other row. Tied: not told apart from the first row. Paired over the same people, "
-            "p adjusted by Holm for all pairs of the study, level 0.05."
-        )
-        with st.expander(f"All {len(found)} pairs"):
-            widgets.table(quality.pair_table(found), "quality_pairs", "quality_pairs.csv")
-
-if slice_tab.open and order:
-    with slice_tab:
-        document = next(filter(None, (records.document(study, row.run_id, "facets") for row in order)), None)
-        names = quality.facet_names(document)
-        if names:
-            facet = st.selectbox("Slice by", names, key="quality_facet", bind="query-params")
-            users = records.per_user(study, order, metric, protocol)
-            slices = quality.slice_table(order, users, quality.members(document, facet))
-        else:
-            st.caption("These records do not name the people of finer slices; runs made from now on do.")
-            slices = quality.recorded_slices(order, metric, protocol)
-        st.plotly_chart(
-            charts.heat(*quality.grid(slices, "Group", "Value"), title),
-            key="quality_slices",
-            config=charts.CONFIG,
-            alt=f"{title} of each run in each slice",
-        )
-        widgets.table(slices, "quality_slices", "quality_slices.csv")
-        st.caption(f"Weakest: lowest mean among the groups of at least {quality.FEW} people. Intervals: 95 %.")
-
-if list_tab.open and order:
-    with list_tab:
-        lists = quality.list_table(order, protocol)
-        if len(lists):
-            widgets.table(lists, "quality_lists", "quality_lists.csv")
-            st.caption(quality.LIST_DEFINITION)
-        else:
-            st.info("These records say nothing of their lists; runs made from now on do.")
-
-if noise_tab.open:
-    with noise_tab:
-        found_noise = records.fresh_documents(study, order, "robustness") if order else {}
-        if found_noise:
-            for run, body in found_noise.items():
-                widgets.say(quality.worst_sentence(run, body))
-            noise = quality.robustness_table(found_noise)
-            st.plotly_chart(
-                charts.heat(*quality.grid(noise, "Noise", "Kept"), "share kept"),
-                key="quality_noise",
-                config=charts.CONFIG,
-                alt="Share of NDCG@10 that each run keeps under each noise",
-            )
-            widgets.table(noise, "quality_robustness", "quality_robustness.csv")
-            widgets.caption(next(iter(found_noise.values()))["definition"])
-        else:
-            st.info("Not measured yet. Measure a finished run, or all runs of a study:")
-            st.code("python -m llmrec_core robustness --study " + (study.name if study else "NAME"), language=None)
-
-if label_tab.open:
-    with label_tab:
-        if curves:
-            name = st.selectbox("Curve", list(curves), key="quality_curve", bind="query-params")
-            body = curves[name]
-            points = quality.curve_table(body)
-            by_price = st.toggle("Against the price of training", key="quality_by_price", bind="query-params")
-            st.plotly_chart(
-                charts.label_curve(points, body["metric_title"], by_price),
-                key="quality_labels",
-                config=charts.CONFIG,
-                alt=f"{body['metric_title']} against {'price' if by_price else 'labels'} by method",
-            )
-            widgets.table(points, "quality_labels", "quality_labels.csv")
-            widgets.caption(body["conditions"])
-        else:
-            st.info("No label curve yet: how quality grows with the number of labels, for cheap and dear models.")
-            st.code("python -m llmrec_core label-curve --data ml-100k", language=None)
+if study is not None and order:
+    if ties_tab.open:
+        with ties_tab:
+            who_is_better(study, order, metric, protocol, untied)
+    if published_tab.open:
+        with published_tab:
+            published.section(study, order, metric, protocol)
+    if slices_tab.open:
+        with slices_tab:
+            by_slice(study, order, metric, protocol, untied)
+    if lists_tab.open:
+        with lists_tab:
+            list_tab(study, order, protocol)
+if robustness_tab.open:
+    with robustness_tab:
+        noise_tab(study, order)
+if labels_tab.open:
+    with labels_tab:
+        label_tab()
 if policy_tab.open:
     with policy_tab:
         policies.section(study, order)
-
-if check_tab.open:
-    with check_tab:
-        checks = quality.check_table(records.fresh_documents(study, order, "checks") if order else {})
-        if len(checks):
-            widgets.say(quality.check_sentence(checks))
-            widgets.table(checks, "quality_checks", "quality_checks.csv")
-        else:
-            st.info("These records hold no checks; runs made from now on do. For the data and the classical models:")
-            st.code("python -m llmrec_core data check ml-100k", language=None)
+if checks_tab.open:
+    with checks_tab:
+        check_tab(study, order)
 widgets.caption(widgets.conditions(measured))
 widgets.method_card("quality")

@@ -1,177 +1,192 @@
-"""What drives the model: reasons over many users, how they differ between runs, and whether they are about the model."""
+"""What drives the model: reasons over many users, compared between runs and with random layers."""
+
+from dataclasses import replace
 
 import pandas as pd
 import streamlit as st
 
-from llmrec_core.experiments import formats
-from llmrec_core.explain import globalview
-from pages.shared import charts, frame, people, reasons, records, widgets
+from llmrec_core.contract.requests import ExplainManyRequest, to_json
+from llmrec_core.explain.many_rows import agreement
+from llmrec_core.language import marked, t
+from llmrec_core.reading import number_format
+from llmrec_core.retelling import retold
+from pages.recommendations import many_checks
+from pages.shared import address, charts, frame, people, reasons, records, tables, widgets
 
 NONE = "none"
-VIEWS = {
-    "recency": "How far back in the history (1 = newest)",
-    "genre": "First genre of the history item",
-    "popularity": "How popular the history item is",
+MOST_GROUPS = 12
+LITTLE = 0.3
+SEEN = {
+    "recency": marked("recency"),
+    "popularity": marked("popularity"),
+    "shared_genres": marked("shared genres"),
+    "years_apart": marked("years apart"),
+    "history_items": marked("history items"),
 }
+"""What the linear rule sees of a history item, in words."""
+"""R² below which a rule must not be read as what the model does."""
 
 study = frame.study()
 widgets.heading(
-    "What drives the model",
-    "One explanation says why one person got one item; this page explains many and adds them up.",
+    t("What drives the model"),
+    t(
+        "One explanation says why one person got one item; this page explains many and adds them "
+        "up."
+    ),
     study,
 )
 if study is None:
-    widgets.empty("There is no study yet. Queue a run; when it has finished its reasons can be added up.")
+    widgets.empty(
+        t("There is no study yet. Queue a run; when it has finished its reasons can be added up.")
+    )
 rows = [row for row in records.rows(study) if row.state == "finished"]
 if not rows:
     widgets.empty(
-        "No run of this study has finished yet, so there is nothing to explain.",
+        t("No run of this study has finished yet, so there is nothing to explain."),
         page="build/runs.py",
-        label="Watch the runs",
+        label=t("Watch the runs"),
     )
 if study.recorded:
     st.info(
-        "A recorded study has no models to ask, and its few recorded explanations are too few to add up. Run a study of "
-        "your own: `python -m llmrec_core demo`."
+        t(
+            "A recorded study has no models to ask, and its few recorded explanations are too few "
+            "to add up. Run a study of your own: `python -m llmrec_core demo`."
+        )
     )
     st.stop()
 
 run_column, other_column, users_column = st.columns([2, 2, 1])
-ids = [row.run_id for row in rows]
-default = people.default_runs(rows, 2)[-1]
-run_id = run_column.selectbox(
-    "Run", ids, index=ids.index(default), format_func=widgets.run_names(rows), key="what_run", bind="query-params"
+name_of = widgets.run_names(rows)
+names = {row.run_id: name_of(row.run_id) for row in rows}
+run_id = people.choose_run(run_column, rows, names, "what_run")
+other_id = address.choose(
+    other_column.selectbox,
+    t("Compare with"),
+    {NONE: t("no other run"), **{other: names[other] for other in names if other != run_id}},
+    "what_other",
+    default=NONE,
+    aliases={row.name: row.run_id for row in rows},
+    help=t("Two model sizes, or fp32 and int8 of the same weights: do the reasons stay the same?"),
 )
-others = [NONE, *(one for one in ids if one != run_id)]
-names = widgets.run_names(rows)
-other_id = other_column.selectbox(
-    "Compare with",
-    others,
-    format_func=lambda one: "no other run" if one == NONE else names(one),
-    key="what_other",
-    bind="query-params",
-    help="Two model sizes, or fp32 and int8 of the same weights: do the reasons stay the same?",
+users = users_column.number_input(
+    t("Users"), 5, 200, 30, 5, key="what_users", help=t("A sample fixed by its seed.")
 )
-users = users_column.number_input("Users", 5, 200, 30, 5, key="what_users", help="A sample fixed by its seed.")
 check_column, attribute_column = st.columns([2, 3], vertical_alignment="bottom")
 randomise = check_column.toggle(
-    "Check against random layers",
+    t("Check against random layers"),
     value=True,
     key="what_randomise",
-    help="Explanations of a model whose layers are drawn anew must not look like the real one's.",
+    help=t("Explanations of a model with layers drawn anew must not look like the real one's."),
 )
 attributes = attribute_column.multiselect(
-    "Bias probe: put these user attributes into the prompt",
+    t("Bias probe: put these user attributes into the prompt"),
     ["gender", "age", "occupation"],
     key="what_attributes",
     accept_new_options=True,
-    help="Text models only. Which share of all reasons falls on them?",
+    help=t("Text models only. Which share of all reasons falls on them?"),
 )
 
-question = {"run": run_id, "scope": "model", "users": int(users), "randomise": randomise, "attributes": attributes}
-plain = {"run": other_id, "scope": "model", "users": int(users), "randomise": False, "attributes": []}
-if st.button("Explain this many users", key="what_ask", type="primary"):
-    widgets.ask("what_request", "explain", question)
+question = ExplainManyRequest(
+    run=run_id, users=int(users), randomise=randomise, attributes=tuple(attributes)
+)
+other_question = replace(question, run=other_id, randomise=False, attributes=())
+payload, other_payload = to_json(question), to_json(other_question)
+if st.button(t("Explain this many users"), key="what_ask", type="primary"):
+    widgets.ask("what_request", "explain-many", payload)
     if other_id != NONE:
-        widgets.ask("what_other_request", "explain", plain)
-body = widgets.answer("what_request", "explain", question)
-second = widgets.answer("what_other_request", "explain", plain) if other_id != NONE else None
+        widgets.ask("what_other_request", "explain-many", other_payload)
+body = widgets.answer("what_request", "explain-many", payload)
+second = None
+if other_id != NONE:
+    second = widgets.answer("what_other_request", "explain-many", other_payload)
 if body is None:
     st.caption(
-        "For each user the best item of their candidates is explained from 64 subsets of what the model read; half a "
-        "minute for 30 users of a small language model, seconds for the others."
+        t(
+            "For each user the best item of their candidates is explained from 64 subsets of what "
+            "the model read; half a minute for 30 users of a small language model, seconds for "
+            "the others."
+        )
     )
     st.stop()
 
-found = body["rows"]
-st.subheader(f"What moves the score, {body['users']} users")
-for by, title in VIEWS.items():
-    parts = body["groups"][by][:12]
+st.subheader(t("What moves the score, {users} users", users=body["users"]))
+for by, title in (
+    ("recency", t("How far back in the history (1 = newest)")),
+    ("genre", t("First genre of the history item")),
+    ("popularity", t("How popular the history item is")),
+):
+    parts = body["groups"][by][:MOST_GROUPS]
     if parts:
         st.markdown(f"**{title}**")
         st.plotly_chart(
-            reasons.group_bars(parts, "score units"),
+            reasons.group_bars(parts, t("score units")),
             key=f"what_{by}_chart",
             config=charts.CONFIG,
-            alt=f"Mean absolute Shapley value by {by} with 95 % intervals",
+            alt=t("Mean absolute Shapley value by {by} with 95 % intervals", by=title),
         )
 if body.get("fields"):
-    st.markdown("**History against the candidate's own fields**")
+    st.markdown(t("**History against the candidate's own fields**"))
     st.plotly_chart(
-        reasons.group_bars(body["fields"], "score units"),
+        reasons.group_bars(body["fields"], t("score units")),
         key="what_fields_chart",
         config=charts.CONFIG,
-        alt="Mean absolute Shapley value of history items and candidate fields",
+        alt=t("Mean absolute Shapley value of history items and candidate fields"),
     )
 
-st.subheader("A simple rule that imitates it")
+st.subheader(t("A simple rule that imitates it"))
 rule = body.get("surrogate")
 if rule is None:
-    st.caption("Too few users for a rule that can be tested on users it has not seen; take at least 5.")
+    st.caption(
+        t("Too few users for a rule that can be tested on users it has not seen; take at least 5.")
+    )
 else:
     fidelity = rule["fidelity_r2"]
-    said = "not defined" if fidelity is None else f"{fidelity:.2f}"
     st.caption(
-        f"A linear rule fitted to {rule['rows']} values explains R² = {said} of them on users it has not seen."
-        + (
-            ""
-            if fidelity is not None and fidelity >= 0.3
-            else " That is little: do not read it as what the model does."
+        t(
+            "A linear rule fitted to {rows} values explains R² = {fidelity} of them on users it "
+            "has not seen.",
+            rows=rule["rows"],
+            fidelity=t("not defined") if fidelity is None else f"{fidelity:.2f}",
         )
     )
-    table = pd.DataFrame(
-        {
-            "What is seen of a history item": [name.replace("_", " ") for name in rule["coefficients"]],
-            "Value per standard deviation": list(rule["coefficients"].values()),
-        }
-    )
-    widgets.table(
-        table,
+    if fidelity is None or fidelity < LITTLE:
+        st.caption(t("That is little: do not read it as what the model does."))
+    coefficient = t("Value per standard deviation")
+    seen = [t(SEEN[name]) if name in SEEN else name for name in rule["coefficients"]]
+    tables.table(
+        pd.DataFrame(
+            {
+                t("What is seen of a history item"): seen,
+                coefficient: list(rule["coefficients"].values()),
+            }
+        ),
         "what_rule",
         "surrogate.csv",
-        column_config={"Value per standard deviation": st.column_config.NumberColumn(format="%+.4f")},
+        column_config={coefficient: st.column_config.NumberColumn(format="%+.4f")},
     )
 
-
-def between(part: dict) -> str:
-    """`0.42 (0.31 to 0.52)`."""
-    return f"{part['mean']:.2f} ({part['low']:.2f} to {part['high']:.2f})"
-
-
 if second is not None:
-    st.subheader("The same reasons in both runs?")
-    same = globalview.agreement(found, second["rows"])
-    if same["users"]:
-        widgets.say(
-            f"{names(run_id)} and {names(other_id)}: rank correlation of the values {between(same['spearman'])}, the same "
-            f"strongest reason for {formats.share(same['same_top']['mean'])} of {same['users']} users, the same "
-            f"recommended item for {formats.share(same['same_item']['mean'])}."
-        )
-    else:
-        widgets.say(same["reason"])
-
-if body.get("randomisation") or body.get("bias") or body.get("reasons"):
-    st.subheader("Checks")
-    random = body.get("randomisation")
-    if random and random["users"]:
-        mean = random["mean_abs_spearman"]["mean"]
-        verdict = "as it must be" if mean <= 0.35 else "⚠ too alike: these reasons may not be about what was learned"
-        widgets.say(
-            f"Against random layers: mean |rank correlation| {between(random['mean_abs_spearman'])}, {verdict}. "
-            "Two unrelated orders of ten reasons have 0.27."
-        )
-    for one in body.get("bias") or []:
-        widgets.say(
-            f"Bias probe: {one['attribute']} carries {formats.share(one['mean'])} "
-            f"({formats.share(one['low'])} to {formats.share(one['high'])}) of all reasons of {one['users']} users when it "
-            "is put into the prompt."
-        )
-    for reason in body.get("reasons") or []:
-        widgets.caption(reason)
-with st.expander("All values"):
-    shown = pd.DataFrame(found)[["user_id", "item_id", "player", "kind", "recency", "genre", "value", "error"]]
-    widgets.table(shown, "what_all", "values.csv")
+    st.subheader(t("The same reasons in both runs?"))
+    same = agreement(body["rows"], second["rows"])
+    widgets.say(many_checks.agreement_sentence(same, names[run_id], names[other_id]))
+lines = many_checks.lines(body)
+if lines:
+    st.subheader(t("Checks"))
+    for line in lines:
+        widgets.say(line)
+for reason in body.get("reasons") or []:
+    widgets.caption(retold(reason))
+with st.expander(t("All values")):
+    shown = pd.DataFrame(body["rows"])[
+        ["user_id", "item_id", "player", "kind", "recency", "genre", "value", "error"]
+    ]
+    tables.table(shown, "what_all", "values.csv")
 widgets.caption(
-    f"{names(run_id)} · {formats.duration(float(body['seconds']))} of the worker · {widgets.conditions([rows[ids.index(run_id)]])}"
+    t(
+        "{run} · {duration} of the worker · {conditions}",
+        run=names[run_id],
+        duration=number_format.duration(float(body["seconds"])),
+        conditions=widgets.conditions([row for row in rows if row.run_id == run_id]),
+    )
 )
 widgets.method_card("explanation")

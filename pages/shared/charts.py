@@ -1,22 +1,31 @@
-"""Record → plotly figure. Labels are escaped, axes carry units; colours and shapes come from experiments/marks.py."""
+"""Record → plotly figure. Labels are escaped, axes carry units."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 import plotly.graph_objects as go
 
-from llmrec_core.experiments import formats, marks
-from llmrec_core.experiments.front import METRICS, Chart, Point
-from llmrec_core.experiments.views import AXES
+from llmrec_core.language import marked, t
+from llmrec_core.reading import number_format
+from llmrec_core.reading.pareto import EDGE
+from llmrec_core.reading.table import Table
 
 GREY = "#8a93a6"
 CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
 
 
-def _shape(figure: go.Figure, x: str, y: str, height: int) -> go.Figure:
+def shape(figure: go.Figure, x: str, y: str, height: int) -> go.Figure:
+    """The figure with titles of its axes and the margins of all our charts.
+
+    Args:
+        figure: is changed.
+        x: title of the axis across.
+        y: title of the axis up.
+        height: in pixels.
+    """
     figure.update_layout(
         height=height,
         margin={"l": 10, "r": 10, "t": 20, "b": 10},
@@ -28,120 +37,19 @@ def _shape(figure: go.Figure, x: str, y: str, height: int) -> go.Figure:
     return figure
 
 
-def pareto(chart: Chart, show_dominated: bool = True, logarithmic: bool = True, height: int = 520) -> go.Figure:
-    """Quality against cost with intervals; the front is a stepped line, other points are pale."""
-    axis = AXES[chart.axis]
-    figure = go.Figure()
-    front = chart.front
-    if len(front) > 1:
-        figure.add_trace(
-            go.Scatter(
-                x=[point.x * axis.factor for point in front],
-                y=[point.y for point in front],
-                mode="lines",
-                line={"shape": "hv", "dash": "dot", "color": GREY, "width": 1.5},
-                name="Pareto front",
-                hoverinfo="skip",
-            )
-        )
-    shapes = marks.shapes([point.row.spec.recommender for point in chart.points])
-    places = _label_places(front)
-    for point in chart.points:
-        if show_dominated or point.on_front:
-            figure.add_trace(_mark(point, chart, shapes, places.get(point.row.run_id)))
-    figure = _shape(figure, f"{axis.title}, {axis.unit}", f"{METRICS[chart.metric]}, mean over users", height)
-    figure.update_xaxes(type="log" if logarithmic else "linear", exponentformat="SI" if axis.unit != "$" else "none")
-    if logarithmic:
-        costs = [point.x for point in chart.points if point.x > 0] or [1.0]
-        decades = math.log10(max(costs) / min(costs))
-        figure.update_xaxes(dtick=1 if decades > 2.5 else "D2", minor={"ticks": "outside", "showgrid": False})
-    return figure
-
-
-def _label_places(front: Sequence[Point]) -> dict[str, str]:
-    """Where the label of each front point goes: the best above left, then in turn below right and above left."""
-    from_best = enumerate(reversed(front))
-    return {point.row.run_id: "bottom right" if index % 2 else "top left" for index, point in from_best}
-
-
-def _mark(point: Point, chart: Chart, shapes: Mapping[str, str], place: str | None) -> go.Scatter:
-    axis = AXES[chart.axis]
-    symbol = shapes[marks.size_label(point.row.spec.recommender)]
-    x = point.x * axis.factor
-    colour = marks.colour(point.row.spec.precision)
-    cost = formats.value_text(point.x, "", chart.axis)
-    if point.row.predicted and point.assumed:
-        cost += " (predicted"
-        if point.x_low is not None and point.x_high is not None:
-            low, high = (formats.value_text(end, "", chart.axis) for end in (point.x_low, point.x_high))
-            cost += f", 80 % interval {low} to {high}"
-        cost += ")"
-    elif point.assumed:
-        cost += " (assumed)"
-    hover = (
-        f"<b>{formats.escape(point.row.name)}</b><br>{METRICS[chart.metric]} {point.y:.3f}"
-        + (f" ({point.y_low:.3f} to {point.y_high:.3f})" if point.y_low is not None else "")
-        + f", {point.n or '?'} users<br>{axis.title}: {cost}<br>"
-        + f"{formats.escape(marks.size_label(point.row.spec.recommender))}, {point.row.spec.precision}<br>"
-        + (
-            "on the front: nothing measured is both cheaper and better"
-            if point.on_front
-            else "something costs no more and ranks no worse"
-        )
-        + ("<br>timing was noisy" if point.row.noisy else "")
-    )
-    error = None
-    if point.y_low is not None and point.y_high is not None:
-        error = {
-            "type": "data",
-            "symmetric": False,
-            "array": [point.y_high - point.y],
-            "arrayminus": [point.y - point.y_low],
-            "color": colour,
-            "thickness": 1,
-            "width": 3,
-        }
-    return go.Scatter(
-        x=[x],
-        y=[point.y],
-        mode="markers+text" if place else "markers",
-        text=[_short(point.row.name, 34)] if place else None,
-        textposition=place,
-        textfont={"size": 11},
-        error_y=error,
-        error_x=_reach(point, axis.factor, colour) if point.row.predicted else None,
-        name=_short(point.row.name, 40),
-        customdata=[point.row.run_id],
-        opacity=1.0 if point.on_front else 0.6,
-        marker={
-            "symbol": symbol + ("-open" if point.assumed else ""),
-            "color": colour,
-            "size": 13 if point.on_front else 11,
-            "line": {"width": 1.5 if point.assumed else 0.5, "color": colour},
-        },
-        hovertemplate=hover + "<extra></extra>",
-        cliponaxis=False,
+def mark_zero(figure: go.Figure, edge: float) -> None:
+    """Name the place where a logarithmic axis shows a cost of 0, and part it from the scale."""
+    figure.add_vline(x=edge * 1.6, line={"color": GREY, "dash": "dash", "width": 1})
+    figure.add_annotation(
+        x=math.log10(edge), y=0, xref="x", yref="paper", text="0", showarrow=False, yshift=-12
     )
 
 
-def _reach(point: Point, factor: float, colour: str) -> dict[str, object] | None:
-    """The 80 % interval of a predicted cost."""
-    if point.x_low is None or point.x_high is None:
-        return None
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [(point.x_high - point.x) * factor],
-        "arrayminus": [(point.x - point.x_low) * factor],
-        "color": colour,
-        "thickness": 1,
-        "width": 3,
-    }
-
-
-def waterfall(titles: Sequence[str], values: Sequence[float], base: float, prediction: float) -> go.Figure:
+def waterfall(
+    titles: Sequence[str], values: Sequence[float], base: float, prediction: float
+) -> go.Figure:
     """Base value → one bar per history item → score."""
-    labels = ["Without history", *(_short(title) for title in titles), "Score"]
+    labels = [t("Without history"), *(short(title) for title in titles), t("Score")]
     figure = go.Figure(
         go.Waterfall(
             orientation="h",
@@ -156,14 +64,14 @@ def waterfall(titles: Sequence[str], values: Sequence[float], base: float, predi
             totals={"marker": {"color": "#3b6fd4"}},
             hovertemplate="%{customdata}<br>%{text}<extra></extra>",
             customdata=[
-                "Score with an empty history",
-                *(formats.escape(title) for title in titles),
-                "Score of this item",
+                t("Score with an empty history"),
+                *(number_format.escape(title) for title in titles),
+                t("Score of this item"),
             ],
             cliponaxis=False,
         )
     )
-    _shape(figure, "score of the model (no unit)", "", 120 + 42 * len(labels))
+    shape(figure, t("score of the model (no unit)"), "", 120 + 42 * len(labels))
     figure.update_yaxes(tickvals=list(range(len(labels))), ticktext=labels, autorange="reversed")
     reach = [0.0, base, prediction]
     total = base
@@ -175,8 +83,9 @@ def waterfall(titles: Sequence[str], values: Sequence[float], base: float, predi
     return figure.update_layout(showlegend=False)
 
 
-def _short(title: str, limit: int = 42) -> str:
-    return formats.escape(title if len(title) <= limit else title[: limit - 1] + "…")
+def short(title: str, limit: int = 42) -> str:
+    """A title of at most `limit` letters, escaped."""
+    return number_format.escape(title if len(title) <= limit else title[: limit - 1] + "…")
 
 
 def curves(table: pd.DataFrame, height: int = 300) -> dict[str, go.Figure]:
@@ -184,51 +93,83 @@ def curves(table: pd.DataFrame, height: int = 300) -> dict[str, go.Figure]:
     figures = {}
     for name, part in table.groupby("name", sort=False):
         figure = go.Figure(
-            go.Scatter(x=part["step"], y=part["value"], mode="lines+markers" if len(part) < 40 else "lines")
+            go.Scatter(
+                x=part["step"], y=part["value"], mode="lines+markers" if len(part) < 40 else "lines"
+            )
         )
-        figures[str(name)] = _shape(figure, "training step", CURVES.get(str(name), formats.escape(name)), height)
+        figures[str(name)] = shape(
+            figure, t("training step"), CURVES.get(str(name), number_format.escape(name)), height
+        )
     return figures
 
 
 CURVES = {
-    "train_loss": "training loss (nats)",
-    "valid_ndcg@10": "validation NDCG@10",
+    "train_loss": marked("training loss (nats)"),
+    "valid_ndcg@10": marked("validation NDCG@10"),
 }
 
 
 def bars(
-    names: Sequence[str], values: Sequence[float], colours: Sequence[str], unit: str, assumed: Sequence[bool] = ()
+    names: Sequence[str],
+    values: Sequence[float],
+    colours: Sequence[str],
+    unit: str,
+    assumed: Sequence[bool] = (),
 ) -> go.Figure:
-    """Horizontal bars on a log axis, one per row; assumed ones are open."""
+    """Horizontal bars on a log axis, one a row; assumed ones are open, and 0 is written as such.
+
+    Args:
+        names: of the rows.
+        values: in the unit drawn.
+        colours: of the rows.
+        unit: as drawn.
+        assumed: which rows are assumed.
+    """
     open_bars = list(assumed) or [False] * len(values)
     figure = go.Figure(
         go.Bar(
-            x=list(values),
+            x=[value if value > 0 else None for value in values],
             y=list(range(len(values))),
             orientation="h",
             marker={
-                "color": ["rgba(0,0,0,0)" if flag else colour for flag, colour in zip(open_bars, colours, strict=True)],
+                "color": [
+                    "rgba(0,0,0,0)" if flag else colour
+                    for flag, colour in zip(open_bars, colours, strict=True)
+                ],
                 "line": {"color": list(colours), "width": 1.5},
             },
-            customdata=[formats.escape(name) for name in names],
-            hovertemplate="%{customdata}<br>%{x:.4g} " + unit + "<extra></extra>",
+            customdata=[number_format.escape(name) for name in names],
+            hovertemplate="%{customdata}<br>%{x:,.3~r} " + unit + "<extra></extra>",
         )
     )
-    _shape(figure, unit, "", 80 + 26 * len(values))
+    shape(figure, unit, "", 80 + 26 * len(values))
     figure.update_xaxes(type="log", exponentformat="SI", dtick=1)
     figure.update_yaxes(
-        tickvals=list(range(len(values))), ticktext=[_short(name) for name in names], autorange="reversed"
+        tickvals=list(range(len(values))),
+        ticktext=[short(name) for name in names],
+        autorange="reversed",
+        range=[len(values) - 0.5, -0.5],
     )
+    for place, value in enumerate(values):
+        if value <= 0:
+            figure.add_annotation(
+                x=0, xref="paper", y=place, text="0", showarrow=False, xanchor="left", xshift=4
+            )
     return figure
 
 
-def heat(rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[float | None]], unit: str) -> go.Figure:
+def heat(
+    rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[float | None]], unit: str
+) -> go.Figure:
     """Values by two dials, each cell labelled; empty cells were not measured."""
-    text = [["" if value is None else formats.significant(value) for value in line] for line in values]
+    text = [
+        ["" if value is None else number_format.significant(value) for value in line]
+        for line in values
+    ]
     figure = go.Figure(
         go.Heatmap(
-            x=[formats.escape(column) for column in columns],
-            y=[formats.escape(row) for row in rows],
+            x=[number_format.escape(column) for column in columns],
+            y=[number_format.escape(row) for row in rows],
             z=values,
             text=text,
             texttemplate="%{text}",
@@ -237,11 +178,15 @@ def heat(rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[
             hoverongaps=False,
         )
     )
-    return _shape(figure, "", "", 120 + 46 * len(rows))
+    return shape(figure, "", "", 120 + 46 * len(rows))
 
 
 def intervals(
-    names: Sequence[str], means: Sequence[float], lows: Sequence[float], highs: Sequence[float], title: str
+    names: Sequence[str],
+    means: Sequence[float],
+    lows: Sequence[float],
+    highs: Sequence[float],
+    title: str,
 ) -> go.Figure:
     """Paired differences with their intervals around a line at 0."""
     figure = go.Figure(
@@ -256,38 +201,73 @@ def intervals(
                 "array": [high - mean for high, mean in zip(highs, means, strict=True)],
                 "arrayminus": [mean - low for low, mean in zip(lows, means, strict=True)],
             },
-            customdata=[formats.escape(name) for name in names],
+            customdata=[number_format.escape(name) for name in names],
             hovertemplate="%{customdata}: %{x:+.3f}<extra></extra>",
         )
     )
     figure.add_vline(x=0, line={"color": GREY, "dash": "dot"})
-    _shape(figure, title, "", 90 + 30 * len(means))
+    shape(figure, title, "", 90 + 30 * len(means))
     figure.update_yaxes(
-        tickvals=list(range(len(means))), ticktext=[_short(name) for name in names], autorange="reversed"
+        tickvals=list(range(len(means))),
+        ticktext=[short(name) for name in names],
+        autorange="reversed",
     )
     return figure
 
 
-def label_curve(table: pd.DataFrame, title: str, by_price: bool, height: int = 420) -> go.Figure:
-    """Quality against labels, or against what the training cost, a line per method with its intervals."""
-    column = "Training $" if by_price else "Labels"
+def label_curve(table: Table, title: str, by_price: bool, height: int = 420) -> go.Figure:
+    """Quality against labels, or against what the training cost, a line a method with intervals.
+
+    Args:
+        table: as `check_results.curve_table`.
+        title: of the metric.
+        by_price: whether the axis is the price of a training.
+        height: in pixels.
+    """
+    across = "Price of a training" if by_price else "Labels"
+    columns = [table.values(name) for name in ("Method", across, "Value", "Low", "High")]
+    methods: dict[str, list[tuple[float, float, float, float]]] = {}
+    for method, x, value, low, high in zip(*columns, strict=True):
+        points = methods.setdefault(str(method), [])
+        if x is not None and value is not None:
+            low, high = value if low is None else low, value if high is None else high
+            points.append((float(x), float(value), float(low), float(high)))
+    smallest = min((x for points in methods.values() for x, *_ in points if x > 0), default=1.0)
+    edge = smallest / EDGE
     figure = go.Figure()
-    for name, part in table.dropna(subset=[column]).groupby("Method", sort=False):
-        part = part.sort_values(column)
+    for method, points in methods.items():
+        points.sort()
         figure.add_trace(
             go.Scatter(
-                x=part[column],
-                y=part["Value"],
+                x=[x if x > 0 else edge for x, *_ in points],
+                y=[value for _, value, _, _ in points],
                 mode="lines+markers",
-                name=_short(str(name), 40),
+                name=short(method, 40),
                 error_y={
                     "type": "data",
                     "symmetric": False,
-                    "array": part["High"] - part["Value"],
-                    "arrayminus": part["Value"] - part["Low"],
+                    "array": [high - value for _, value, _, high in points],
+                    "arrayminus": [value - low for _, value, low, _ in points],
                     "thickness": 1,
                 },
             )
         )
-    _shape(figure, "price of one training, $" if by_price else "labels (training interactions)", title, height)
+    if any(x <= 0 for points in methods.values() for x, *_ in points):
+        mark_zero(figure, edge)
+    label = t("price of one training, $") if by_price else t("labels (training interactions)")
+    shape(figure, label, title, height)
     return figure.update_xaxes(type="log", exponentformat="none" if by_price else "SI")
+
+
+def left_out_of_curve(table: Table, by_price: bool) -> list[str]:
+    """Methods that `label_curve` cannot draw, a sentence each."""
+    across = "Price of a training" if by_price else "Labels"
+    cells = list(
+        zip(table.values("Method"), table.values(across), table.values("Value"), strict=True)
+    )
+    drawn = {method for method, x, value in cells if x is not None and value is not None}
+    return [
+        t("Not drawn: {name} – {reason}", name=method, reason=t("its price is not known"))
+        for method in dict.fromkeys(method for method, _, _ in cells)
+        if method not in drawn
+    ]

@@ -1,19 +1,22 @@
-"""The side bar and the banners that stand on every page: chosen study, price, worker, glossary."""
+"""What stands on every page: who has logged in, chosen study, price, worker, glossary, banners."""
 
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
-from typing import Any
 
 import streamlit as st
 
 from llmrec_core.errors import LlmrecError
-from llmrec_core.experiments import formats, views
-from llmrec_core.experiments.words import GLOSSARY
+from llmrec_core.language import t, tn
+from llmrec_core.ledger.rows import WorkerRow
 from llmrec_core.profiling.device import unusable_gpu
-from pages.shared import records, widgets
+from llmrec_core.reading import number_format
+from llmrec_core.reading.glossary import GLOSSARY
+from llmrec_core.reading.pricing import AS_RECORDED, Pricing
+from llmrec_core.retelling import retold
+from pages.shared import access, languages, records
+from pages.shared.fields import number_field
 
 
 @contextlib.contextmanager
@@ -22,117 +25,154 @@ def sentences() -> Iterator[None]:
     try:
         yield
     except LlmrecError as error:
-        st.error(formats.plain(error), icon=":material/error:")
+        st.error(number_format.plain(retold(str(error))), icon=":material/error:")
 
 
 def draw() -> None:
     """Draw the side bar; the page reads its values through `study()` and `pricing()`."""
     with st.sidebar:
+        access.draw()
         _choose_study()
         _price()
         _workers()
         _glossary()
-    banner = unusable_gpu(records.device(int(time.time() // 600)))
+        languages.switch()
+    _damage()
+    banner = unusable_gpu(records.device())
     if banner:
-        st.warning(formats.plain(banner), icon=":material/warning:")
+        st.warning(number_format.plain(banner), icon=":material/warning:")
+
+
+def _damage() -> None:
+    """Say on every page which of the shown figures are not the ones that were written."""
+    chosen = study()
+    if chosen is None:
+        return
+    damaged = records.damaged(chosen)
+    if damaged:
+        names = {run.id: run.name for run in records.runs(chosen)}
+        sentence = t(
+            "The record of {runs} is not the one that was written: the ledger's file was damaged "
+            "or changed by another program. Do not use these figures; restore a backup, or queue "
+            "the runs again.",
+            runs=", ".join(f"{names[run_id]} ({run_id})" for run_id in damaged),
+        )
+        st.error(number_format.plain(sentence), icon=":material/gpp_bad:")
 
 
 def _choose_study() -> None:
-    found = {study.key: study for study in records.studies()}
-    if not found:
-        st.caption("No study yet. Queue one on *Train*, or run `python -m llmrec_core demo`.")
+    studies = {study.key: study for study in records.studies()}
+    if not studies:
+        st.caption(t("No study yet. Queue one on *Train*, or run `python -m llmrec_core demo`."))
         st.session_state["_study"] = None
         return
-    own = [key for key, study in found.items() if not study.recorded]
-    ready = [key for key in own if records.has_finished(found[key])]
-    sample = [key for key, study in found.items() if study.recorded]
-    asked = st.query_params.get("study")
-    keys = list(found)
-    if st.session_state.get("study") not in found:
-        st.session_state["study"] = asked if asked in found else (ready or sample or own)[0]
+    own = [key for key, study in studies.items() if not study.recorded]
+    ready = [key for key in own if records.has_finished(studies[key])]
+    sample = [key for key, study in studies.items() if study.recorded]
+    in_address = st.query_params.get("study")
+    keys = list(studies)
+    if st.session_state.get("study") not in studies:
+        first = (ready or sample or own)[0]
+        st.session_state["study"] = in_address if in_address in studies else first
+    titles = {
+        key: study.title + (t(" (recorded sample)") if study.recorded else "")
+        for key, study in studies.items()
+    }
     chosen = st.selectbox(
-        "Study",
+        t("Study"),
         keys,
-        format_func=lambda key: found[key].title + (" (recorded sample)" if found[key].recorded else ""),
+        format_func=titles.__getitem__,
         key="study",
-        help="All pages show this study. It stands in the address, so a link shows the same.",
+        help=t("All pages show this study. It stands in the address, so a link shows the same."),
     )
-    st.session_state["_study"] = found[chosen]
-    # By hand, as a bound widget leaves its default out of the address, and the default changes with every new study.
+    st.session_state["_study"] = studies[chosen]
+    # By hand, as a bound widget leaves its default out of the address, and the default changes with
+    # every new study.
     st.query_params["study"] = chosen
 
 
 def study() -> records.Study | None:
-    """The chosen study; `None` when there is none."""
+    """Return the chosen study; `None` when there is none."""
     return st.session_state.get("_study")
 
 
 def _price() -> None:
-    with st.expander("Price and power", icon=":material/payments:"):
-        st.number_input(
-            "Price of the machine, $ per hour",
-            min_value=0.0001,
-            max_value=10_000.0,
-            value=None,
-            step=0.01,
-            format="%.4f",
-            placeholder="as recorded",
-            key="price",
-            bind="query-params",
-            help="Empty: the price in the run's record, shown with its date and source on each page.",
-        )
-        st.number_input(
-            "Utilisation, %",
-            min_value=1,
-            max_value=100,
-            value=None,
-            placeholder="as recorded (50)",
-            key="utilisation",
-            bind="query-params",
-            help="Share of the hour in which the machine answers requests.",
-        )
-        st.number_input(
-            "Power under load, W",
-            min_value=1.0,
-            max_value=10_000.0,
-            value=None,
-            placeholder="measured, where there is a counter",
-            key="watts",
-            bind="query-params",
-            help="Used only where no energy counter was readable; drawn as assumed, never as measured.",
-        )
-        st.number_input(
-            "Grid intensity, g CO2e per kWh",
-            min_value=0.0,
-            max_value=2_000.0,
-            value=None,
-            placeholder="as recorded",
-            key="grid",
-            bind="query-params",
-        )
+    """Fields for price and power; an empty one keeps what the record says."""
+    recorded = t("as recorded")
+    box = st.expander(t("Price and power"), icon=":material/payments:")
+    price = number_field(
+        box,
+        t("Price of the machine, $ per hour"),
+        "price",
+        low=0.0001,
+        high=10_000.0,
+        placeholder=recorded,
+        help=t(
+            "Empty: the price in the run's record, shown with its date and source on each page."
+        ),
+    )
+    used = number_field(
+        box,
+        t("Utilisation, %"),
+        "utilisation",
+        low=0.1,
+        high=100.0,
+        placeholder=t("as recorded (50)"),
+        help=t("Share of the hour in which the machine answers requests."),
+    )
+    watts = number_field(
+        box,
+        t("Power under load, W"),
+        "watts",
+        low=0.1,
+        high=100_000.0,
+        placeholder=t("measured, where there is a counter"),
+        help=t(
+            "Used only where no energy counter was readable; drawn as assumed, never as measured."
+        ),
+    )
+    grams = number_field(
+        box,
+        t("Grid intensity, g CO2e per kWh"),
+        "grid",
+        high=2_000.0,
+        placeholder=recorded,
+    )
+    st.session_state["_pricing"] = Pricing(
+        price, None if used is None else used / 100, grams, watts
+    )
 
 
-def pricing() -> views.Pricing:
+def pricing() -> Pricing:
     """Price, utilisation, watts and grid as typed; empty fields keep the record's."""
-    state = st.session_state
-    used = state.get("utilisation")
-    return views.Pricing(state.get("price"), used / 100 if used else None, state.get("grid"), state.get("watts"))
+    typed: Pricing = st.session_state.get("_pricing", AS_RECORDED)
+    return typed
 
 
 def _workers() -> None:
     alive = live_workers()
     if alive:
-        st.caption(f":material/check_circle: {len(alive)} worker{'s' if len(alive) > 1 else ''} running")
+        st.caption(
+            tn(
+                ":material/check_circle: {count} worker running",
+                ":material/check_circle: {count} workers running",
+                len(alive),
+            )
+        )
     else:
-        st.caption(":material/pause_circle: No worker is running. Start one: `python -m llmrec_core up`")
+        st.caption(
+            t(":material/pause_circle: No worker is running. Start one: `python -m llmrec_core up`")
+        )
 
 
-def live_workers() -> list[Any]:
-    """Workers heard from lately."""
-    return [worker for worker in records.ledger().workers() if worker.state not in ("stopped", "lost")]
+def live_workers() -> list[WorkerRow]:
+    """Return the workers heard from lately."""
+    return [
+        worker for worker in records.ledger().workers() if worker.state not in ("stopped", "lost")
+    ]
 
 
 def _glossary() -> None:
-    with st.expander("Glossary", icon=":material/menu_book:"):
+    with st.expander(t("Glossary"), icon=":material/menu_book:"):
         for term, meaning in GLOSSARY.items():
-            st.markdown(f"**{term}.** {widgets.formats.plain(meaning)}")
+            st.markdown(f"**{t(term)}.** {number_format.plain(t(meaning))}")

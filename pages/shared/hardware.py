@@ -1,24 +1,52 @@
-"""What Decide, Other hardware and Plan share: the catalogue, runs that can be predicted, precisions."""
+"""What Decide, Other hardware and Plan share: devices, runs that can be predicted, precisions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from llmrec_core.costmodel import devices, own_runs
-from llmrec_core.costmodel.devices import Device
-from llmrec_core.costmodel.model import Coefficients
+from llmrec_core.costmodel.calibrate import own_runs
+from llmrec_core.costmodel.facts import devices
+from llmrec_core.costmodel.facts.devices import Device
+from llmrec_core.costmodel.predict.predictor import Coefficients
+from llmrec_core.costmodel.predict.request import Request
 from llmrec_core.errors import UnsupportedError
-from llmrec_core.experiments import elsewhere, views
-from pages.shared import records
+from llmrec_core.reading import other_devices
+from llmrec_core.reading.choice import Question, choose
+from llmrec_core.reading.limits import Limits
+from llmrec_core.reading.pricing import Pricing
+from llmrec_core.reading.row import Row
+from pages.shared import records, widgets
 
 USUAL = (
-    "CPU-2core-AVX2", "CPU-8core-desktop", "Xeon-SPR-32c", "EPYC-9654", "T4", "V100-SXM-16GB", "A10G", "L4", "RTX-3090",
-    "RTX-4090", "L40S", "A100-SXM-80GB", "H100-SXM-80GB", "H200-SXM-141GB", "B200",
-)  # fmt: skip
+    "CPU-2core-AVX2",
+    "CPU-8core-desktop",
+    "Xeon-SPR-32c",
+    "EPYC-9654",
+    "T4",
+    "V100-SXM-16GB",
+    "A10G",
+    "L4",
+    "RTX-3090",
+    "RTX-4090",
+    "L40S",
+    "A100-SXM-80GB",
+    "H100-SXM-80GB",
+    "H200-SXM-141GB",
+    "B200",
+)
 """Devices shown before a reader asks for all."""
-AS_MEASURED = "as measured"
-PRECISIONS = (AS_MEASURED, "fp32", "tf32", "fp16", "bf16", "int8-dynamic", "int8-weight", "int4-weight")
-PRICES = {"on-demand": "On demand", "spot": "Spot", "reserved": "Reserved for a year (60 % of on demand, assumed)"}
+AS_MEASURED = "measured"
+"""The precision of the run itself, in an address."""
+PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "int8-dynamic", "int8-weight", "int4-weight")
+
+
+def precisions(own: str) -> dict[str, str]:
+    """What a picker of precisions shows by id.
+
+    Args:
+        own: how the run's own precision is called.
+    """
+    return {AS_MEASURED: own} | {name: name for name in PRECISIONS}
 
 
 def catalogue() -> dict[str, Device]:
@@ -27,7 +55,7 @@ def catalogue() -> dict[str, Device]:
 
 
 def coefficients() -> Coefficients:
-    """The predictor's coefficients, pulled by the reader's own runs once `estimate --calibrate` has been run."""
+    """The predictor's coefficients, pulled by own runs once `estimate --calibrate` was run."""
     return own_runs.load(records.settings().home)
 
 
@@ -41,20 +69,39 @@ def shipped() -> dict[str, Device]:
     return devices.shipped()
 
 
-def predictable(rows: Sequence[views.Row]) -> dict[str, tuple[views.Row, elsewhere.Request]]:
-    """Run id → finished run and its request, for runs whose language model reads a prompt; best NDCG@10 first."""
-    found = {}
+def predictable(rows: Sequence[Row]) -> dict[str, tuple[Row, Request]]:
+    """Run id → finished run and its request, where a language model reads a prompt.
+
+    Best NDCG@10 first.
+    """
+    able = {}
     for row in rows:
         if row.state != "finished":
             continue
         try:
-            found[row.run_id] = (row, elsewhere.request_of(row))
+            able[row.run_id] = (row, other_devices.request_of(row))
         except UnsupportedError:
             continue
-    return dict(sorted(found.items(), key=lambda pair: -(pair[1][0].figure("ndcg@10").value or 0.0)))
+    return dict(sorted(able.items(), key=lambda pair: -(pair[1][0].figure("ndcg@10").value or 0.0)))
 
 
-def best_cross_encoder(found: dict[str, tuple[views.Row, elsewhere.Request]]) -> int:
+def best_cross_encoder(able: Mapping[str, tuple[Row, Request]]) -> int:
     """Position of the best cross-encoder among predictable runs, 0 when there is none."""
-    kinds = [row.spec.recommender.family for row, _ in found.values()]
+    kinds = [row.spec.recommender.family for row, _ in able.values()]
     return kinds.index("cross-encoder") if "cross-encoder" in kinds else 0
+
+
+def chosen_run(study: records.Study, rows: Sequence[Row], pricing: Pricing) -> str | None:
+    """Id of the run that Decide chooses without limits; None while nothing is measured.
+
+    Args:
+        study: the study.
+        rows: its runs.
+        pricing: what the reader has typed in the side bar.
+    """
+    metric, protocol = "ndcg@10", widgets.protocol_picker(rows, "", hidden=True)
+    if protocol is None:
+        return None
+    users = records.per_user(study, list(rows), metric, protocol)
+    choice = choose(rows, Limits(), Question(metric, protocol, users, pricing))
+    return choice.row.run_id if choice.row else None

@@ -1,233 +1,331 @@
-"""Tables of predictions, plans, jobs, prices and devices: records in, data frames with figures in words out."""
+"""Tables of predictions, plans and jobs: records in, tables out.
+
+Figures stay numbers in base units, so that a table sorts and its CSV computes; intervals have
+columns of their own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-import pandas as pd
+from llmrec_core.costmodel.plan import sentences
+from llmrec_core.costmodel.plan.jobs import Cost
+from llmrec_core.costmodel.plan.planner import Plan, Step
+from llmrec_core.costmodel.predict.span import Span
+from llmrec_core.language import marked, t
+from llmrec_core.reading import number_format
+from llmrec_core.reading.other_devices import Elsewhere, between
+from llmrec_core.reading.pricing import Pricing, request_energy, usd_per_million
+from llmrec_core.reading.row import Row, machine_of
+from llmrec_core.reading.table import Cell, Column, Show, Table, make
+from llmrec_core.types import Measurement
 
-from llmrec_core.costmodel import prices, tables
-from llmrec_core.costmodel.capacity import Step
-from llmrec_core.costmodel.devices import Device
-from llmrec_core.costmodel.jobs import Cost
-from llmrec_core.costmodel.planner import Plan
-from llmrec_core.experiments import elsewhere, formats, views
-from llmrec_core.experiments.elsewhere import Elsewhere, between
+Line = dict[str, Cell | Measurement]
+
+DEVICE = Column(marked("Device"), "device")
+DEVICES = Column(marked("Devices"), "devices", number_format.whole)
+MONTH = Column(marked("$ per month"), "usd_per_month", number_format.dollars)
+MONTH_LOW = Column(marked("$ per month, low"), "usd_low80", number_format.dollars)
+MONTH_HIGH = Column(marked("$ per month, high"), "usd_high80", number_format.dollars)
+BUSY = Column(marked("Busy at peak"), "utilisation", number_format.share)
+CARBON = Column(marked("tCO2e per month"), "t_co2e_per_month", number_format.significant)
+PRICE_FROM = Column(marked("Price from"), "price_source")
+WHY_NOT = Column(marked("Why not, or what to know"), "note")
+PRECISION = Column(marked("Precision"), "precision")
+MACHINE = Column(marked("Machine"), "machine")
+HOW = Column(marked("How"), "how")
+PER_HOUR = Column(marked("$ per hour"), "usd_per_hour", number_format.dollars)
+NOTE = Column(marked("Note"), "note")
+PLAN = (
+    DEVICE,
+    DEVICES,
+    Column(marked("of them spare"), "spare", number_format.whole),
+    MONTH,
+    MONTH_LOW,
+    MONTH_HIGH,
+    Column(marked("$ per million"), "usd_per_million", number_format.dollars),
+    Column("p95", "p95_s", number_format.duration),
+    Column(marked("One request"), "request_s", number_format.duration),
+    BUSY,
+    Column(marked("Requests together"), "batch", number_format.significant),
+    Column(marked("kWh per month"), "kwh_per_month", number_format.significant),
+    CARBON,
+    PRICE_FROM,
+    WHY_NOT,
+)
+CURVE = (
+    Column(marked("Users"), "users", number_format.whole),
+    DEVICE,
+    DEVICES,
+    MONTH,
+    MONTH_LOW,
+    MONTH_HIGH,
+    Column(marked("$ per thousand users"), "usd_per_thousand_users", number_format.dollars),
+    BUSY,
+    CARBON,
+    Column(marked("In words"), "sentence"),
+)
 
 
-def summary(row: views.Row, found: Sequence[Elsewhere]) -> str:
+def summary(row: Row, predicted: Sequence[Elsewhere]) -> str:
     """The measured latency here, the fastest and the cheapest device predicted."""
-    here = row.request_figure("latency_p50_s")
-    machine = views.machine(row) or "the machine of the run"
-    start = f"{row.name} answers a request in {formats.figure(here)} on {machine} (median, measured)"
-    if not found:
-        return start + "; no device chosen can be predicted."
-    fastest = found[0]
-    text = (
-        f"{start}; {fastest.device.name} is predicted to be the fastest, {between(fastest.latency_s, formats.duration)}"
-    )
-    priced = [one for one in found if one.usd_per_million is not None]
-    if priced:
-        cheapest = min(priced, key=lambda one: one.usd_per_million.value if one.usd_per_million else 0.0)
-        assert cheapest.usd_per_million is not None, "only priced devices were kept"
-        text += f", and {cheapest.device.name} the cheapest, {between(cheapest.usd_per_million, formats.dollars)} a million requests"
-    return text + "."
-
-
-def predictions(row: views.Row, found: Sequence[Elsewhere], pricing: views.Pricing) -> pd.DataFrame:
-    """What was measured here in the first line, predictions with their 80 % intervals below."""
-    lines = [
-        {
-            "Machine": views.machine(row) or "machine not recorded",
-            "How": "measured",
-            "Latency": formats.figure(row.request_figure("latency_p50_s")),
-            "Requests per s": formats.figure(row.request_figure("throughput_requests_per_s", batch=None)),
-            "$ per million": formats.figure(views.usd_per_million(row, pricing)),
-            "Memory": formats.figure(row.figure("peak_memory_bytes")),
-            "Energy per request": formats.figure(views.energy(row, pricing).joules),
-            "$ per hour": formats.dollars(pricing.hourly(row) or 0.0) if pricing.hourly(row) else "not recorded",
-            "Price from": str(row.conditions.get("price_source") or ""),
-            "Note": "",
-        }
+    values = {
+        "name": row.name,
+        "here": number_format.figure(row.request_figure("latency_p50_s")),
+        "machine": machine_of(row) or t("the machine of the run"),
+    }
+    if not predicted:
+        return t(
+            "{name} answers a request in {here} on {machine} (median, measured); no device chosen "
+            "can be predicted.",
+            **values,
+        )
+    values |= {
+        "fastest": predicted[0].device.name,
+        "latency": between(predicted[0].latency_s, number_format.duration),
+    }
+    priced = [
+        (elsewhere, elsewhere.usd_per_million)
+        for elsewhere in predicted
+        if elsewhere.usd_per_million is not None
     ]
-    for one in found:
-        lines.append(
-            {
-                "Machine": one.device.name,
-                "How": "predicted",
-                "Latency": between(one.latency_s, formats.duration),
-                "Requests per s": between(one.per_s, formats.significant),
-                "$ per million": "no price"
-                if one.usd_per_million is None
-                else between(one.usd_per_million, formats.dollars),
-                "Memory": between(one.memory_gb.times(1e9), formats.size),
-                "Energy per request": "no rated power"
-                if one.energy_j is None
-                else between(one.energy_j, formats.energy),
-                "$ per hour": "" if one.usd_per_hour is None else formats.dollars(one.usd_per_hour),
-                "Price from": one.price_source,
-                "Note": one.note
-                + ("" if one.device.verified else ("; " if one.note else "") + "data sheet not verified"),
-            }
+    if not priced:
+        return t(
+            "{name} answers a request in {here} on {machine} (median, measured); {fastest} is "
+            "predicted to be the fastest, {latency}.",
+            **values,
         )
-    return pd.DataFrame(lines)
+    cheapest, dollars = min(priced, key=lambda pair: pair[1].value)
+    return t(
+        "{name} answers a request in {here} on {machine} (median, measured); {fastest} is "
+        "predicted to be the fastest, {latency}, and {cheapest} the cheapest, {dollars} a million "
+        "requests.",
+        cheapest=cheapest.device.name,
+        dollars=between(dollars, number_format.dollars),
+        **values,
+    )
 
 
-def plans(found: Iterable[Plan]) -> pd.DataFrame:
-    """Each device's plan; an impossible one says why."""
-    lines = []
-    for one in found:
-        possible = one.devices > 0
-        lines.append(
-            {
-                "Device": one.device,
-                "Devices": f"{one.devices:,}" if possible else "–",
-                "$ per month": money(one) if possible else "–",
-                "p95": formats.duration(one.p95_s) if one.p95_s else "–",
-                "One request": formats.duration(one.request_s) if one.request_s else "–",
-                "Busy at peak": formats.share(round(one.utilisation, 3)) if one.utilisation else "–",
-                "Requests together": f"{one.batch:.1f}" if one.batch else "–",
-                "tCO2e per month": carbon(one) if possible else "–",
-                "Price from": one.price_source,
-                "Why not, or what to know": "; ".join(part for part in (one.reason, one.note) if part),
-            }
+def _three(title: str, name: str, show: Show) -> tuple[Column, Column, Column]:
+    """A figure and the ends of its interval as three columns.
+
+    Args:
+        title: of the figure, in the reader's language.
+        name: of the figure in an export, with its unit; `{}` stands where the end is named.
+        show: how a value is read.
+    """
+    return (
+        Column(title, name.format(""), show),
+        Column(t("{title}, low", title=title), name.format("_low"), show),
+        Column(t("{title}, high", title=title), name.format("_high"), show),
+    )
+
+
+def _span(columns: Sequence[Column], span: Span | None, factor: float = 1.0) -> Line:
+    """A predicted figure in base units under the three columns it has."""
+    if span is None:
+        return {}
+    ends = (span.value, span.low, span.high)
+    return {column.title: factor * end for column, end in zip(columns, ends, strict=True)}
+
+
+def _measured(columns: Sequence[Column], figure: Measurement) -> Line:
+    """A measured figure under the same columns; no interval where none was recorded."""
+    ends = (figure.value, figure.low, figure.high)
+    return {column.title: end for column, end in zip(columns, ends, strict=True)}
+
+
+GIGABYTE = 1e9
+"""Bytes of the unit in which the cost model predicts memory."""
+
+
+@dataclass(frozen=True)
+class _Predicted:
+    """The columns of the table of predictions, in the reader's language."""
+
+    latency: tuple[Column, ...]
+    rate: tuple[Column, ...]
+    price: tuple[Column, ...]
+    memory: tuple[Column, ...]
+    energy: tuple[Column, ...]
+
+    @classmethod
+    def now(cls) -> _Predicted:
+        return cls(
+            _three(t("Latency"), "latency{}_s", number_format.duration),
+            _three(t("Requests per s"), "requests{}_per_s", number_format.significant),
+            _three(t("$ per million"), "usd_per_million{}", number_format.dollars),
+            _three(t("Memory"), "memory{}_bytes", number_format.size),
+            _three(t("Energy per request"), "energy_per_request{}_j", number_format.energy),
         )
-    return pd.DataFrame(lines)
+
+    def all(self) -> tuple[Column, ...]:
+        return (
+            MACHINE,
+            HOW,
+            *self.latency,
+            *self.rate,
+            *self.price,
+            *self.memory,
+            *self.energy,
+            PER_HOUR,
+            PRICE_FROM,
+            NOTE,
+        )
 
 
-def money(one: Plan) -> str:
-    """Dollars a month with the interval."""
-    if one.usd_per_month is None:
-        return "no price"
-    low = "?" if one.usd_low80 is None else formats.dollars(one.usd_low80)
-    high = "misses the limit" if one.usd_high80 is None else formats.dollars(one.usd_high80)
-    return f"{formats.dollars(one.usd_per_month)} ({low} to {high})"
+def predictions(row: Row, predicted: Sequence[Elsewhere], pricing: Pricing) -> Table:
+    """What was measured here in the first line, predictions with their 80 % intervals below.
+
+    Args:
+        row: the run.
+        predicted: its request on other devices.
+        pricing: what the reader has typed.
+    """
+    columns = _Predicted.now()
+    rate = row.request_figure("throughput_requests_per_s", batch=None)
+    typed = pricing.usd_per_hour is not None
+    here: Line = {
+        MACHINE.title: machine_of(row) or t("machine not recorded"),
+        HOW.title: t("measured"),
+        **_measured(columns.latency, row.request_figure("latency_p50_s")),
+        **_measured(columns.rate, rate),
+        **_measured(columns.price, usd_per_million(row, pricing)),
+        **_measured(columns.memory, row.figure("peak_memory_bytes")),
+        **_measured(columns.energy, request_energy(row, pricing).joules),
+        PER_HOUR.title: pricing.hourly(row),
+        PRICE_FROM.title: t("typed in") if typed else str(row.conditions.get("price_source") or ""),
+    }
+    return make(columns.all(), [here, *(_prediction(there, columns) for there in predicted)])
 
 
-def carbon(one: Plan) -> str:
-    """Tonnes a month; the interval follows the number of devices."""
-    text = formats.significant(one.t_co2e_per_month, 2)
-    if one.usd_per_month and one.usd_low80 and one.usd_high80:
-        low, high = (one.t_co2e_per_month * end / one.usd_per_month for end in (one.usd_low80, one.usd_high80))
-        text += f" ({formats.significant(low, 2)} to {formats.significant(high, 2)})"
-    return text
+def _prediction(elsewhere: Elsewhere, columns: _Predicted) -> Line:
+    device, price = elsewhere.device, elsewhere.price
+    notes = [
+        elsewhere.note,
+        t("no price") if price is None else "",
+        t("no rated power") if elsewhere.energy_j is None else "",
+        "" if device.verified else t("data sheet not verified"),
+    ]
+    return {
+        MACHINE.title: device.name,
+        HOW.title: t("predicted"),
+        **_span(columns.latency, elsewhere.latency_s),
+        **_span(columns.rate, elsewhere.per_s),
+        **_span(columns.price, elsewhere.usd_per_million),
+        **_span(columns.memory, elsewhere.memory_gb, GIGABYTE),
+        **_span(columns.energy, elsewhere.energy_j),
+        PER_HOUR.title: price.usd_per_hour if price else None,
+        PRICE_FROM.title: price.origin if price else "",
+        NOTE.title: "; ".join(note for note in notes if note),
+    }
 
 
-def curve(steps: Iterable[Step]) -> pd.DataFrame:
+def plans(listed: Iterable[Plan]) -> Table:
+    """Each device's plan, named in exports as in `plan --json`; an impossible one says why."""
+    return make(PLAN, [_plan(plan) for plan in listed])
+
+
+def _plan(plan: Plan) -> Line:
+    line: Line = {DEVICE.title: plan.device, WHY_NOT.title: plan.reason or plan.note}
+    bill = plan.bill
+    if bill is None:
+        return line
+    figures = (
+        bill.devices,
+        bill.spare,
+        bill.usd_per_month,
+        bill.usd_low80,
+        bill.usd_high80,
+        bill.usd_per_million,
+        bill.fleet.p95_s,
+        bill.service.one_s.value,
+        bill.fleet.utilisation,
+        bill.fleet.batch,
+        bill.kwh_per_month,
+        bill.t_co2e_per_month,
+        bill.terms.price.origin if bill.terms.price else "",
+    )
+    return line | {column.title: cell for column, cell in zip(PLAN[1:-1], figures, strict=True)}
+
+
+def money(plan: Plan) -> str:
+    """Dollars a month with the interval, for a sentence."""
+    bill = plan.bill
+    if bill is None or bill.usd_per_month is None:
+        return t("no price")
+    if bill.usd_low80 is None or bill.usd_low80 == bill.usd_high80:
+        return number_format.dollars(bill.usd_per_month)
+    return t(
+        "{dollars} ({low} to {high})",
+        dollars=number_format.dollars(bill.usd_per_month),
+        low=number_format.dollars(bill.usd_low80),
+        high=t("misses the limit")
+        if bill.usd_high80 is None
+        else number_format.dollars(bill.usd_high80),
+    )
+
+
+def carbon(plan: Plan) -> str:
+    """Tonnes a month with the interval, for a sentence."""
+    bill = plan.bill
+    tonnes = bill.t_co2e_per_month if bill else None
+    if bill is None or tonnes is None:
+        return t("not known")
+    low, high = bill.t_co2e_low80, bill.t_co2e_high80
+    if low is None or high is None or low == high:
+        return number_format.significant(tonnes, 2)
+    return t(
+        "{tonnes} ({low} to {high})",
+        tonnes=number_format.significant(tonnes, 2),
+        low=number_format.significant(low, 2),
+        high=number_format.significant(high, 2),
+    )
+
+
+def curve(steps: Iterable[Step]) -> Table:
     """The cheapest plan at each number of users."""
-    return pd.DataFrame(
-        [
-            {
-                "Users": f"{step.users:,.0f}",
-                "Cheapest plan": f"{step.plan.devices:,} × {step.plan.device}" if step.plan else "–",
-                "$ per month": money(step.plan) if step.plan else "–",
-                "$ per thousand users": formats.dollars(1e3 * (step.plan.usd_per_month or 0.0) / step.users)
-                if step.plan
-                else "–",
-                "Busy at peak": formats.share(round(step.plan.utilisation or 0.0, 2)) if step.plan else "–",
-                "tCO2e per month": carbon(step.plan) if step.plan else "–",
-                "In words": step.sentence,
+    lines: list[Line] = []
+    for step in steps:
+        best = step.best[0] if step.best else None
+        bill = best.bill if best else None
+        month = bill.usd_per_month if bill else None
+        line: Line = {
+            "Users": step.users,
+            DEVICE.title: best.device if best else "",
+            "In words": sentences.cheapest(step.best, step.traffic),
+        }
+        if bill is not None:
+            line |= {
+                DEVICES.title: bill.devices,
+                MONTH.title: month,
+                MONTH_LOW.title: bill.usd_low80,
+                MONTH_HIGH.title: bill.usd_high80,
+                "$ per thousand users": None if month is None else 1e3 * month / step.users,
+                BUSY.title: bill.fleet.utilisation,
+                CARBON.title: bill.t_co2e_per_month,
             }
-            for step in steps
-        ]
-    )
+        lines.append(line)
+    return make(CURVE, lines)
 
 
-def jobs(found: Iterable[Cost]) -> pd.DataFrame:
+def jobs(listed: Iterable[Cost]) -> Table:
     """Each device's training job; one that does not fit says what would."""
-    lines = []
-    for one in found:
-        able = one.minutes is not None
-        lines.append(
-            {
-                "Device": one.device,
-                "Time": _times(one) if able else "–",
-                "$": "–" if not able else "no price" if one.usd is None else _dollars(one),
-                "Memory": "–"
-                if one.memory_gb is None
-                else f"{one.memory_gb:.2g} GB (up to {one.memory_high80_gb:.2g})",
-                "Precision": one.precision,
-                "Price from": one.price_source,
-                "Why not, or what to know": one.reason or one.note,
-            }
-        )
-    return pd.DataFrame(lines)
-
-
-def _times(one: Cost) -> str:
-    values = (one.minutes, one.minutes_low80, one.minutes_high80)
-    return between(elsewhere.Span(*(60 * (value or 0.0) for value in values)), formats.duration)
-
-
-def _dollars(one: Cost) -> str:
-    values = (one.usd, one.usd_low80, one.usd_high80)
-    return between(elsewhere.Span(*(value or 0.0 for value in values)), formats.dollars)
-
-
-def price_list() -> pd.DataFrame:
-    """The shipped prices with dates and sources, as they stand in `assets/costmodel/rents.csv`."""
-    return pd.DataFrame(
-        [
-            {
-                "Device": row["device"],
-                "Provider": row["provider"],
-                "Instance": row["instance_type"],
-                "Devices in it": row["devices"],
-                "On demand, $ per hour": row["usd_per_hour_on_demand"],
-                "Spot, $ per hour": row["usd_per_hour_spot"],
-                "Region": row["region"],
-                "Date": row["date"],
-                "Source": row["source"],
-            }
-            for row in tables.rows("rents")
-        ]
-    )
-
-
-def grid_list() -> pd.DataFrame:
-    """Grid intensities with year and source."""
-    return pd.DataFrame(
-        [
-            {
-                "Region": row["region"],
-                "Country": row["country"],
-                "Place": row["place"],
-                "g CO2e per kWh": row["g_co2e_per_kwh"],
-                "Year": row["year"],
-                "Source": row["source"],
-            }
-            for row in tables.rows("grids")
-        ]
-    )
-
-
-def regions() -> list[str]:
-    """Countries, cloud regions and the world, by name; the world first."""
-    return ["world", *sorted(name for name in prices.grids() if name and name != "world")]
-
-
-def catalogue(found: Iterable[Device]) -> pd.DataFrame:
-    """Data sheets."""
-
-    def told(value: float | None) -> str:
-        return "" if value is None else formats.significant(value)
-
-    return pd.DataFrame(
-        [
-            {
-                "Device": one.name,
-                "Kind": "processor" if one.kind == "cpu" else "GPU",
-                "Architecture": one.architecture,
-                "Memory, GB": told(one.memory_gb),
-                "Bandwidth, GB/s": told(one.bandwidth_gb_s),
-                "fp32, TFLOP/s": told(one.fp32_tflops),
-                "fp16, TFLOP/s": told(one.fp16_tflops),
-                "bf16, TFLOP/s": told(one.bf16_tflops),
-                "int8, TOP/s": told(one.int8_tops),
-                "Power, W": told(one.tdp_w),
-                "Verified": "yes" if one.verified else "no",
-                "Source": one.source,
-            }
-            for one in found
-        ]
-    )
+    time = _three(t("Time"), "time{}_s", number_format.duration)
+    price = _three("$", "usd{}", number_format.dollars)
+    memory = _three(t("Memory"), "memory{}_bytes", number_format.size)
+    columns = (DEVICE, *time, *price, *memory, PRECISION, PRICE_FROM, WHY_NOT)
+    lines: list[Line] = [
+        {
+            DEVICE.title: answer.device,
+            **_span(time, answer.minutes, 60.0),
+            **_span(price, answer.usd),
+            **_span(memory, answer.memory_gb, GIGABYTE),
+            PRECISION.title: answer.precision,
+            PRICE_FROM.title: answer.price_source,
+            WHY_NOT.title: answer.reason or answer.note,
+        }
+        for answer in listed
+    ]
+    return make(columns, lines)

@@ -1,86 +1,166 @@
-"""Drawing of explanations: records of `llmrec_core.explain` in, plotly figures and short texts out."""
+"""Drawing of explanations: records in; plotly figures, tables and short texts out."""
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 
-from llmrec_core.experiments import formats
+from llmrec_core.explain.cost_difference import Factor
+from llmrec_core.explain.explanation import Explanation
+from llmrec_core.language import t, tn
+from llmrec_core.reading import number_format
+from llmrec_core.retelling import retold
 
 FOR, AGAINST, GREY = "#2e9d62", "#c2405b", "#8a93a6"
+LONGEST_LABEL = 42
+
+
+def strongest_first(explanation: Explanation) -> list[int]:
+    """Numbers of the players, what speaks most for the item first."""
+    return [int(number) for number in np.argsort(-explanation.values, kind="stable")]
+
+
+def steps(explanation: Explanation) -> tuple[list[str], list[float], float, float]:
+    """What a waterfall draws: labels and values of the reasons, the base and the score."""
+    order = strongest_first(explanation)
+    return (
+        [explanation.players[number].label for number in order],
+        [float(explanation.values[number]) for number in order],
+        explanation.base,
+        explanation.prediction,
+    )
+
+
+def value_table(explanation: Explanation) -> pd.DataFrame:
+    """Reason, value and, where it was estimated, the half-width of its 95 % interval."""
+    order = strongest_first(explanation)
+    columns: dict[str, list[Any]] = {
+        t("Reason"): [explanation.players[number].label for number in order],
+        t("Shapley value"): [float(explanation.values[number]) for number in order],
+    }
+    if explanation.errors.any():
+        columns["± 95 %"] = [float(explanation.errors[number]) for number in order]
+    return pd.DataFrame(columns)
+
+
+def effort(explanation: Explanation) -> str:
+    """How exact it is and what it took, in one line."""
+    parts = [
+        t(
+            "base + values − score = {gap}",
+            gap=number_format.significant(explanation.additivity_gap, 2),
+        )
+    ]
+    if explanation.relative_error:
+        parts.append(
+            t("estimated error {error}", error=number_format.share(explanation.relative_error))
+        )
+    if explanation.seconds:
+        scored = explanation.forwards
+        parts.append(tn("{count:,} new scoring", "{count:,} new scorings", scored))
+        parts.append(number_format.duration(explanation.seconds))
+    return " · ".join(parts)
 
 
 def group_bars(groups: Sequence[Mapping[str, Any]], unit: str) -> go.Figure:
-    """Mean |value| by group with 95 % intervals over users, largest first unless the groups have an order."""
-    names = [formats.escape(str(row["group"])) for row in groups]
-    means = [row["mean_abs"] for row in groups]
+    """Mean |value| by group with 95 % intervals over users, in the order of the groups."""
+    names = [number_format.escape(retold(str(row["group"]))) for row in groups]
     figure = go.Figure(
         go.Bar(
-            x=means,
+            x=[row["mean_abs"] for row in groups],
             y=list(range(len(names))),
             orientation="h",
             marker={"color": "#3b6fd4"},
             error_x={
                 "type": "data",
                 "symmetric": False,
-                "array": [row["high"] - row["mean_abs"] for row in groups],
-                "arrayminus": [row["mean_abs"] - row["low"] for row in groups],
+                "array": [_reach(row, "high") for row in groups],
+                "arrayminus": [_reach(row, "low") for row in groups],
                 "color": GREY,
             },
             customdata=[
-                f"{name}: {row['players']} values of {row['users']} users"
+                t(
+                    "{name}: {players} values of {users} users",
+                    name=name,
+                    players=row["players"],
+                    users=row["users"],
+                )
                 for name, row in zip(names, groups, strict=True)
             ],
-            hovertemplate="%{customdata}<br>mean |value| %{x:.3f}<extra></extra>",
+            hovertemplate="%{customdata}<br>%{x:.3f}<extra></extra>",
         )
     )
-    figure.update_layout(
-        height=90 + 28 * len(names), margin={"l": 10, "r": 10, "t": 10, "b": 10}, xaxis_title=f"mean |value|, {unit}"
-    )
-    figure.update_yaxes(tickvals=list(range(len(names))), ticktext=names, autorange="reversed")
-    return figure
+    return _as_rows(figure, names, 28, t("mean |value|, {unit}", unit=unit))
 
 
-def value_bars(players: Sequence[Mapping[str, Any]], unit: str = "score of the model (no unit)") -> go.Figure:
+def _reach(row: Mapping[str, Any], end: str) -> float:
+    """How far the interval reaches from the mean; 0 where there is none."""
+    return 0.0 if row[end] is None else abs(row[end] - row["mean_abs"])
+
+
+def value_bars(explanation: Explanation, unit: str = "") -> go.Figure:
     """Values with their error bars, strongest for the item on top."""
-    rows = sorted(players, key=lambda player: -player["value"])
-    names = [formats.escape(_short(str(row["title"]))) for row in rows]
+    order = strongest_first(explanation)
+    labels = [explanation.players[number].label for number in order]
+    values = [float(explanation.values[number]) for number in order]
     figure = go.Figure(
         go.Bar(
-            x=[row["value"] for row in rows],
-            y=list(range(len(rows))),
+            x=values,
+            y=list(range(len(order))),
             orientation="h",
-            marker={"color": [FOR if row["value"] >= 0 else AGAINST for row in rows]},
-            error_x={"type": "data", "array": [row.get("error") or 0.0 for row in rows], "color": GREY},
-            customdata=[formats.escape(str(row["title"])) for row in rows],
+            marker={"color": [FOR if value >= 0 else AGAINST for value in values]},
+            error_x={
+                "type": "data",
+                "array": [float(explanation.errors[number]) for number in order],
+                "color": GREY,
+            },
+            customdata=[number_format.escape(label) for label in labels],
             hovertemplate="%{customdata}<br>%{x:+.3f}<extra></extra>",
         )
     )
-    figure.update_layout(height=90 + 30 * len(rows), margin={"l": 10, "r": 10, "t": 10, "b": 10}, xaxis_title=unit)
-    figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=names, autorange="reversed")
-    return figure
+    names = [number_format.escape(_short(label)) for label in labels]
+    return _as_rows(figure, names, 30, unit or t("score of the list"))
 
 
 def curve_lines(curves: Mapping[str, Any]) -> go.Figure:
     """The score as the strongest reasons come in one by one, and as they leave."""
     figure = go.Figure()
-    steps = list(range(len(curves["insertion"])))
-    for name, colour in (("insertion", FOR), ("deletion", AGAINST)):
-        figure.add_trace(go.Scatter(x=steps, y=curves[name], mode="lines+markers", name=name, line={"color": colour}))
+    counts = list(range(len(curves["insertion"])))
+    for key, name, colour in (
+        ("insertion", t("added"), FOR),
+        ("deletion", t("taken away"), AGAINST),
+    ):
+        figure.add_trace(
+            go.Scatter(
+                x=counts, y=curves[key], mode="lines+markers", name=name, line={"color": colour}
+            )
+        )
     return figure.update_layout(
-        height=260, margin={"l": 10, "r": 10, "t": 10, "b": 10},
-        xaxis_title="strongest reasons added, or taken away", yaxis_title="score of the model (no unit)",
-    )  # fmt: skip
+        height=260,
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        xaxis_title=t("strongest reasons added, or taken away"),
+        yaxis_title=t("score of the list"),
+    )
 
 
-def cost_bars(factors: Sequence[Any]) -> go.Figure:
+def cost_bars(factors: Sequence[Factor]) -> go.Figure:
     """Factors of a cost ratio on a log axis around 1."""
     names = [
-        formats.escape(f"{factor.title}" + (f": {factor.first} → {factor.second}" if factor.first else ""))
+        number_format.escape(
+            t(
+                "{title}: {first} → {second}",
+                title=t(factor.title),
+                first=factor.first,
+                second=factor.second,
+            )
+            if factor.first
+            else t(factor.title)
+        )
         for factor in factors
     ]
     figure = go.Figure(
@@ -90,53 +170,40 @@ def cost_bars(factors: Sequence[Any]) -> go.Figure:
             y=list(range(len(factors))),
             orientation="h",
             marker={"color": [AGAINST if factor.times > 1 else FOR for factor in factors]},
-            text=[f"× {factor.times:.2g}" for factor in factors],
+            text=[
+                t("× {times}", times=number_format.significant(factor.times, 2))
+                for factor in factors
+            ],
             hovertemplate="%{customdata}: %{text}<extra></extra>",
             customdata=names,
         )
     )
-    figure.update_layout(
-        height=100 + 34 * len(factors), margin={"l": 10, "r": 10, "t": 10, "b": 10}, xaxis_title="times the cost"
-    )
     figure.update_xaxes(type="log")
-    figure.update_yaxes(tickvals=list(range(len(factors))), ticktext=names, autorange="reversed")
+    return _as_rows(figure, names, 34, t("times the cost"))
+
+
+def _as_rows(figure: go.Figure, names: Sequence[str], row_px: int, axis: str) -> go.Figure:
+    """The figure with one named row a bar, the first on top.
+
+    Args:
+        figure: horizontal bars at 0, 1, 2 …
+        names: of the bars, escaped.
+        row_px: height of a row.
+        axis: title of the value axis.
+    """
+    figure.update_layout(
+        height=95 + row_px * len(names),
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        xaxis_title=axis,
+    )
+    figure.update_yaxes(tickvals=list(range(len(names))), ticktext=names, autorange="reversed")
     return figure
 
 
-def _short(title: str, limit: int = 42) -> str:
-    return title if len(title) <= limit else title[: limit - 1] + "…"
-
-
-# ── exports ──────────────────────────────────────────────────────────────────────────────────────
+def _short(label: str) -> str:
+    return label if len(label) <= LONGEST_LABEL else label[: LONGEST_LABEL - 1] + "…"
 
 
 def as_json(body: Mapping[str, Any]) -> str:
     """The whole answer, for programs."""
     return json.dumps(body, ensure_ascii=False, indent=1)
-
-
-def as_html(body: Mapping[str, Any], heading: str) -> str:
-    """One explanation as a page of its own that opens without a network; titles are escaped."""
-    largest = max((abs(player["value"]) for player in body["players"]), default=0.0) or 1.0
-    lines = []
-    for player in sorted(body["players"], key=lambda player: -player["value"]):
-        width = 100 * abs(player["value"]) / largest
-        colour = FOR if player["value"] >= 0 else AGAINST
-        error = f" ± {player['error']:.3f}" if player.get("error") else ""
-        lines.append(
-            f"<tr><td>{html.escape(str(player['title']))}</td><td class=n>{player['value']:+.3f}{error}</td>"
-            f'<td><div style="width:{width:.1f}%;background:{colour}"></div></td></tr>'
-        )
-    notes = [*body.get("notes", []), *(body.get("honesty") or {}).get("warnings", [])]
-    for part in ("contrast", "smallest_set"):
-        if (body.get(part) or {}).get("text"):
-            notes.append(body[part]["text"])
-    return (
-        "<!doctype html><meta charset=utf-8><title>Why this item</title><style>body{font:16px sans-serif;max-width:50em;"
-        "margin:2em auto}td{padding:.2em .6em}.n{text-align:right;white-space:nowrap}td div{height:1em}"
-        "td:last-child{width:50%}</style>"
-        f"<h1>{html.escape(str(body['title']))}</h1><p>{html.escape(heading)}</p><p>{html.escape(str(body.get('text', '')))}</p>"
-        f"<table><tr><td>without any of them</td><td class=n>{body['base']:+.3f}</td><td></td></tr>{''.join(lines)}"
-        f"<tr><td><b>score</b></td><td class=n><b>{body['prediction']:+.3f}</b></td><td></td></tr></table>"
-        + "".join(f"<p>{html.escape(str(note))}</p>" for note in notes)
-    )

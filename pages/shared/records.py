@@ -1,7 +1,10 @@
 """The only cached readers of the app: ledgers, studies, rows, per-user values, documents.
 
-Everything is keyed by the study's state (run ids, attempts, states), so a finished run shows at once and an unchanged
-study costs nothing. The recorded sample study is imported once into a ledger of its own, `HOME/sample.db`.
+Everything is keyed by the study's state (run ids, attempts, states), so a finished run shows at
+once and an unchanged study costs nothing; where sentences are kept, also by their language. What a
+person may not see is left out before anything is looked up: the ledger that pages get is that
+person's (`PersonalLedger`). The recorded sample study is imported once into a ledger of its own,
+`HOME/sample-….db`.
 """
 
 from __future__ import annotations
@@ -9,18 +12,38 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from llmrec_core.experiments import listing, views
-from llmrec_core.experiments.ledger import Ledger
+from llmrec_core.errors import UsageError
+from llmrec_core.installation import ASSETS
+from llmrec_core.language import language, t
+from llmrec_core.ledger.json_values import Json
+from llmrec_core.ledger.ledger import Ledger
+from llmrec_core.ledger.owners import base_name
+from llmrec_core.ledger.personal import PersonalLedger
+from llmrec_core.ledger.rows import RunRow
+from llmrec_core.profiling.device import Device
+from llmrec_core.reading import clear_order, listing
+from llmrec_core.reading.groups import grouped
+from llmrec_core.reading.people import People, of_sample, stacked
+from llmrec_core.reading.row import Row
 from llmrec_core.settings import Settings, load_settings
+from pages.shared import access
 
-ROOT = Path(__file__).parents[2]
-SAMPLE_FILE = ROOT / "assets" / "sample" / "study.json"
+if TYPE_CHECKING:
+    from llmrec_core.data.dataset import Dataset
+
+SAMPLE_FILE = ASSETS / "sample" / "study.json"
+DIGESTS_S = 600.0
+"""Seconds after which shown records are compared with their digests again."""
+DEVICE_S = 600.0
+"""Seconds after which the machine is described again."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +59,7 @@ class Study:
 
 
 def settings() -> Settings:
+    """Return the settings of this process."""
     return load_settings()
 
 
@@ -44,13 +68,13 @@ def _open(url: str, home: str) -> Ledger:
     return Ledger.open(dataclasses.replace(load_settings(), ledger_url=url, home=Path(home)))
 
 
-def ledger() -> Ledger:
-    """The reader's own ledger."""
+def ledger() -> PersonalLedger:
+    """Return the ledger as whoever looks at the page may use it."""
     here = settings()
-    return _open(here.ledger_url, str(here.home))
+    return PersonalLedger(_open(here.ledger_url, str(here.home)), access.person())
 
 
-@st.cache_resource(show_spinner="Opening the recorded sample study")
+@st.cache_resource(show_spinner=False)
 def _open_sample(home: str, digest: str) -> Ledger:
     """The sample ledger of this home; made anew when the shipped file has changed."""
     target = Path(home) / f"sample-{digest}.db"
@@ -61,115 +85,196 @@ def _open_sample(home: str, digest: str) -> Ledger:
 
 
 def sample_ledger() -> Ledger | None:
-    """The recorded sample study, when the product ships one."""
+    """Return the ledger of the recorded sample study, when the product ships one."""
     if not SAMPLE_FILE.exists():
         return None
     digest = hashlib.sha256(SAMPLE_FILE.read_bytes()).hexdigest()[:12]
-    return _open_sample(str(settings().home), digest)
+    with st.spinner(t("Opening the recorded sample study")):
+        return _open_sample(str(settings().home), digest)
 
 
 def of(study: Study) -> Ledger:
-    """The ledger that holds `study`."""
-    return sample_ledger() if study.recorded else ledger()
+    """Return the ledger that holds a study.
+
+    Raises:
+        UsageError: for the recorded study where none is shipped.
+    """
+    if not study.recorded:
+        return ledger()
+    sample = sample_ledger()
+    if sample is None:
+        raise UsageError(t("the recorded sample study is not part of this installation"))
+    return sample
 
 
 def studies() -> list[Study]:
-    """Own studies, newest first, then the recorded sample."""
-    own = [Study(row.name, row.name, row.title or row.name, False) for row in reversed(ledger().studies())]
+    """Return the reader's own studies, newest first, then the recorded sample."""
+    own = [
+        Study(row.name, row.name, row.title or row.name, False)
+        for row in reversed(ledger().studies())
+    ]
     sample = sample_ledger()
     recorded = [] if sample is None else sample.studies()
-    return own + [Study(f"sample:{row.name}", row.name, row.title or row.name, True) for row in recorded]
+    return own + [
+        Study(f"sample:{row.name}", row.name, row.title or row.name, True) for row in recorded
+    ]
 
 
 def has_finished(study: Study) -> bool:
-    return any(run.state == "finished" for run in of(study).runs(study.name))
+    """Whether a run of the study has finished."""
+    return any(run.state == "finished" for run in runs(study))
 
 
-def runs(study: Study) -> list[Any]:
-    """Runs of the study as the ledger has them now."""
+def runs(study: Study) -> list[RunRow]:
+    """Return the runs of the study as the ledger has them now."""
     return of(study).runs(study.name)
 
 
-def _version(found: list[Any]) -> tuple[tuple[str, str, int], ...]:
-    return tuple((run.id, run.state, run.attempt) for run in found)
+Version = tuple[tuple[str, str, int], ...]
+
+
+def _version(rows: Sequence[RunRow]) -> Version:
+    return tuple((run.id, run.state, run.attempt) for run in rows)
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
-def _rows(_ledger: Ledger, where: str, name: str, version: tuple) -> list[views.Row]:
+def _rows(_ledger: Ledger, where: str, name: str, version: Version, read_in: str) -> list[Row]:
     return listing.rows_of(_ledger, _ledger.runs(name))
 
 
-def rows(study: Study) -> list[views.Row]:
-    """One record per run, in the study's order."""
-    return _rows(of(study), _where(study), study.name, _version(runs(study)))
+def rows(study: Study) -> list[Row]:
+    """Return one record per run, in the study's order."""
+    return _rows(of(study), _where(study), study.name, _version(runs(study)), language())
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _damaged(_ledger: Ledger, where: str, version: Version, stamp: int) -> list[str]:
+    finished = [run_id for run_id, state, _ in version if state == "finished"]
+    return _ledger.damaged(finished)
+
+
+def damaged(study: Study) -> list[str]:
+    """Return the ids of the study's runs whose record is not the one that was written."""
+    stamp = int(time.time() // DIGESTS_S)
+    return _damaged(of(study), _where(study), _version(runs(study)), stamp)
 
 
 def _where(study: Study) -> str:
     return "sample" if study.recorded else settings().ledger_url
 
 
+def data_names(study: Study) -> list[str]:
+    """The data sets of a study, in the order of its runs."""
+    return list(dict.fromkeys(row.spec.data.name for row in rows(study)))
+
+
+def compared(study: Study) -> list[Row]:
+    """As `rows`, runs that differ in their seed alone as one row."""
+    return grouped(rows(study))
+
+
 @st.cache_data(max_entries=64, show_spinner=False)
-def _per_user(_ledger: Ledger, where: str, run_ids: tuple[str, ...], name: str, protocol: str) -> dict:
-    return {run_id: views.per_user(_ledger.samples(run_id, name, protocol)) for run_id in run_ids}
+def _people(
+    _ledger: Ledger, where: str, run_ids: tuple[str, ...], name: str, protocol: str
+) -> dict[str, People]:
+    return {run_id: of_sample(_ledger.samples(run_id, name, protocol)) for run_id in run_ids}
 
 
-def per_user(study: Study, found: list[views.Row], name: str, protocol: str) -> dict[str, dict[int, float]]:
-    """Values of a metric by run id and user code."""
-    finished = tuple(row.run_id for row in found if row.state == "finished")
-    return _per_user(of(study), _where(study), finished, name, protocol)
+def per_user(
+    study: Study, rows: Sequence[Row], name: str, protocol: str, *, untied: bool = False
+) -> dict[str, People]:
+    """Values of a metric of each person, by the id of the row; a group has a line a seed.
+
+    Args:
+        study: of the rows.
+        rows: whose values; those that have not finished have none.
+        name: of the metric.
+        protocol: under which it was measured.
+        untied: leave out people whose last items share one moment.
+    """
+    finished = [row for row in rows if row.state == "finished"]
+    run_ids = tuple(run_id for row in finished for run_id in row.run_ids)
+    people = _people(of(study), _where(study), run_ids, name, protocol)
+    users = {row.run_id: stacked([people[run_id] for run_id in row.run_ids]) for row in finished}
+    return clear_order.people_without_tied(compared(study), users, protocol) if untied else users
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _document(_ledger: Ledger, where: str, run_id: str, attempt: int, name: str) -> Any:
+def _document(_ledger: Ledger, where: str, run_id: str, attempt: int, name: str) -> Json:
     return _ledger.document(run_id, name)
 
 
-def document(study: Study, run_id: str, name: str) -> Any:
-    """One document of a run, `None` where it was not written."""
+def document(study: Study, run_id: str, name: str) -> Json:
+    """Return one document of a run, `None` where it was not written."""
     run = of(study).run(run_id)
     return _document(of(study), _where(study), run_id, run.attempt, name)
 
 
-def fresh_documents(study: Study, found: list[views.Row], name: str) -> dict[str, Any]:
-    """Run name → document, read anew: for documents that may be added after the run has finished."""
-    bodies = {row.name: of(study).document(row.run_id, name) for row in found}
-    return {run: body for run, body in bodies.items() if body}
+def fresh_documents(study: Study, rows: Sequence[Row], name: str) -> dict[str, Json]:
+    """Run id → document, read anew: for documents that may be added after the run has finished."""
+    bodies = {row.run_id: of(study).document(row.run_id, name) for row in rows}
+    return {run_id: body for run_id, body in bodies.items() if body}
+
+
+def checkpoint_steps(run_id: str) -> list[int]:
+    """The steps of a run's checkpoints on this machine, ascending."""
+    folders = (settings().home / "runs" / run_id / "checkpoints").glob("step-*[0-9]")
+    return sorted(int(folder.name.rpartition("-")[2]) for folder in folders)
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
-def device(minute: int) -> Any:
-    """The machine the web process runs on; `minute` makes it be asked again now and then."""
+def _device(stamp: int, read_in: str) -> Device:
     from llmrec_core.profiling.device import describe
 
     return describe()
 
 
-@st.cache_data(max_entries=8, show_spinner="Reading the data set")
-def dataset(home: str, name: str, stamp: float) -> Any:
-    """A data set that is already on this machine."""
-    from llmrec_core.data.dataset import load_dataset
+def device() -> Device:
+    """Return the machine that the web runs on, asked again now and then."""
+    return _device(int(time.time() // DEVICE_S), language())
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _dataset(home: str, name: str, content_key: str) -> Dataset:
+    from llmrec_core.data.catalogue import load_dataset
 
     return load_dataset(name, load_settings())
 
 
+def dataset(name: str) -> Dataset:
+    """Return a data set that is already on this machine, as its newest import left it.
+
+    Raises:
+        UsageError: when there is none that the reader may see.
+    """
+    from llmrec_core.data.catalogue import content_key
+
+    ledger().require_data(name)
+    here = settings()
+    with st.spinner(t("Reading the data set")):
+        return _dataset(str(here.home), name, content_key(name, here))
+
+
 def has_dataset(name: str) -> bool:
-    """Whether the data set is on this machine already; pages never download."""
+    """Whether the data set is on this machine and the reader's to see; pages never download."""
     from llmrec_core.data import store
 
     here = settings()
-    return (here.assets / name).is_dir() or store.folder_of(name.partition("@")[0], here).is_dir()
+    stored = (here.assets / name).is_dir() or store.folder_of(base_name(name), here).is_dir()
+    return stored and ledger().may_see(name)
 
 
 def titles(name: str) -> list[str]:
-    """Titles of a data set on this machine, empty when it is not here."""
+    """Return the titles of a data set on this machine, empty when it is not here."""
     if not name or not has_dataset(name):
         return []
-    return sorted(set(dataset(str(settings().home), name, 0.0).items["title"]))
+    return sorted(set(dataset(name).items["title"]))
 
 
 def dataset_names() -> list[str]:
-    """Data sets on this machine, the built-in one first."""
+    """Return the data sets on this machine that the reader may see, the built-in one first."""
     from llmrec_core.data import store
 
-    own = [found["name"] for found in store.manifests(settings())]
+    hidden = ledger().hidden_data()
+    own = [stored.name for stored in store.manifests(settings()) if stored.name not in hidden]
     return [name for name in ("ml-100k",) if has_dataset(name)] + own

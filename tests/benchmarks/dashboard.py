@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -31,9 +30,9 @@ sys.path.insert(0, str(ROOT))
 from llmrec_core.profiling.device import describe
 from llmrec_core.settings import Settings
 from tests import synthetic
+from tests.conftest import CHROMIUM, CHROMIUM_FLAGS
+from tests.served import free_port, start_app
 
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 METRICS = ("MRR", "AUC", "Recall@10", "NDCG@10")
 IDLE = "[data-testid=stApp][data-test-script-state=notRunning]"
 
@@ -50,18 +49,9 @@ def fill(home: Path, studies: int) -> int:
 
 def start(home: Path) -> tuple[subprocess.Popen[bytes], int, float]:
     """The server, its port, and the seconds until it was healthy."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py"), "--server.port", str(port)]
+    port = free_port()
     began = time.perf_counter()
-    server = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env={**os.environ, "LLMREC_HOME": str(home)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    server = start_app(home, port)
     while True:
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1).close()
@@ -74,7 +64,9 @@ def start(home: Path) -> tuple[subprocess.Popen[bytes], int, float]:
 
 def visit(page: Page, address: str) -> float:
     """Seconds from the request to a page that is drawn to its end."""
-    page.set_default_timeout(120_000)  # a loaded machine is slow, not broken: the figure says how slow
+    page.set_default_timeout(
+        120_000
+    )  # a loaded machine is slow, not broken: the figure says how slow
     began = time.perf_counter()
     page.goto(address)
     page.wait_for_selector("h1")
@@ -101,7 +93,7 @@ def filters(page: Page, repeats: int) -> list[float]:
 def session(address: str) -> int:
     """Errors of one visitor who looks at three pages."""
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
         page = browser.new_page()
         errors: list[str] = []
         page.on("pageerror", lambda error: errors.append(str(error)))
@@ -116,7 +108,9 @@ def session(address: str) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="fewer studies, filters and sessions")
     parser.add_argument("--json", action="store_true", help="only the JSON document")
     options = parser.parse_args()
@@ -129,9 +123,11 @@ def main() -> None:
         address = f"http://127.0.0.1:{port}"
         try:
             with sync_playwright() as driver:
-                browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+                browser = driver.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
                 cold_s = visit(browser.new_context().new_page(), f"{address}/")
-                warm_s = statistics.median(visit(browser.new_context().new_page(), f"{address}/") for _ in range(3))
+                warm_s = statistics.median(
+                    visit(browser.new_context().new_page(), f"{address}/") for _ in range(3)
+                )
                 page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
                 visit(page, f"{address}/decide")
                 changes = filters(page, repeats)

@@ -38,7 +38,28 @@ from explain_peers import N, cpu, masked_pass, peers_on_table, plain_pass, relat
 
 RANDOM_MODELS = 3
 """Draws of the randomised model: |Spearman| of two unrelated orders of ten scatters by 0.2 a case."""
-BUDGETS = (32, 48, 64, 80, 96, 112, 128, 144, 160, 180, 200, 224, 256, 288, 320, 360, 400, 512, 768, 1024)
+BUDGETS = (
+    32,
+    48,
+    64,
+    80,
+    96,
+    112,
+    128,
+    144,
+    160,
+    180,
+    200,
+    224,
+    256,
+    288,
+    320,
+    360,
+    400,
+    512,
+    768,
+    1024,
+)
 
 
 # ── the model's values ───────────────────────────────────────────────────────────────────────────
@@ -47,8 +68,8 @@ BUDGETS = (32, 48, 64, 80, 96, 112, 128, 144, 160, 180, 200, 224, 256, 288, 320,
 def game_of(recommender: Any, dataset: Any, history: np.ndarray) -> Any:
     """A fresh game: nothing remembered."""
     from llmrec_core.explain.coalitions import Coalitions
-    from llmrec_core.explain.language import PromptScores
     from llmrec_core.explain.players import history_players
+    from llmrec_core.explain.prompt_scores import PromptScores
 
     players = history_players(dataset, history)
     return Coalitions(players, PromptScores(recommender, history, players))
@@ -57,16 +78,21 @@ def game_of(recommender: Any, dataset: Any, history: np.ndarray) -> Any:
 # ── measurements ─────────────────────────────────────────────────────────────────────────────────
 
 
-def measure_speed(recommender: Any, dataset: Any, chosen: list[Any], tables: list[np.ndarray], repeat: int) -> dict:
+def measure_speed(
+    recommender: Any, dataset: Any, chosen: list[Any], tables: list[np.ndarray], repeat: int
+) -> dict:
     """CPU against peers, equality, packing."""
-    from llmrec_core.explain.engine import contrast, explain
+    from llmrec_core.explain.engine import explain
     from llmrec_core.explain.estimate import coalition_order, estimate
+    from llmrec_core.explain.explanation import contrast
     from llmrec_core.explain.shapley import shapley_from_table
 
     result: dict[str, Any] = {}
     history, item, other = chosen[0]
     score = plain_pass(recommender, history, item)
-    sample = list(islice(coalition_order(N, 1), 64))  # complements in pairs: as long on average as all of them
+    sample = list(
+        islice(coalition_order(N, 1), 64)
+    )  # complements in pairs: as long on average as all of them
     score(0)
     full, plain = cpu(lambda: np.array([score(mask) for mask in range(1 << N)]))
     plain_s = plain / (1 << N)
@@ -80,7 +106,9 @@ def measure_speed(recommender: Any, dataset: Any, chosen: list[Any], tables: lis
     result["packed_max_abs_diff"] = float(np.abs(full - tables[0]).max())
     listed = [int(i) for i in np.setdiff1d(np.arange(dataset.n_items), history)[:8]]
     masks = np.array(sample)
-    _, packed = cpu(lambda: game_of(recommender, dataset, history).values(masks, [item, other, *listed]))
+    _, packed = cpu(
+        lambda: game_of(recommender, dataset, history).values(masks, [item, other, *listed])
+    )
     result["exact_packed_speedup_list"] = len(masks) * 10 * plain_s / packed
 
     peers_on_table(full, plain_s)  # shap's first call compiles
@@ -107,14 +135,21 @@ def measure_speed(recommender: Any, dataset: Any, chosen: list[Any], tables: lis
         shap_cpu.append(seconds)
         shap_errors.append(relative(found, shapley_from_table(tables[number])))
         result["pipeline_score_diff"] = abs(whole - tables[number][-1])
-    result["shap_pipeline_cpu_s"], result["shap_pipeline_error"] = float(np.mean(shap_cpu)), float(np.mean(shap_errors))
+    result["shap_pipeline_cpu_s"], result["shap_pipeline_error"] = (
+        float(np.mean(shap_cpu)),
+        float(np.mean(shap_errors)),
+    )
     for share, label in ((0.10, "10pct"), (0.05, "5pct")):
         budget = next((b for b in BUDGETS if errors[b] <= share), 1024)
         seconds = []
         for number, (history, item, _) in enumerate(chosen[: max(repeat, 3)]):
             game = game_of(recommender, dataset, history)
             seconds.append(
-                cpu(lambda game=game, item=item, n=number, b=budget: explain(game, item, budget=b, seed=n))[1]
+                cpu(
+                    lambda game=game, item=item, n=number, b=budget: explain(
+                        game, item, budget=b, seed=n
+                    )
+                )[1]
             )
         result[f"speedup_at_{label}"] = float(np.mean(shap_cpu) / np.mean(seconds))
         result[f"error_at_{label}"], result[f"budget_at_{label}"] = errors[budget], budget
@@ -134,7 +169,12 @@ def measure_speed(recommender: Any, dataset: Any, chosen: list[Any], tables: lis
 
 
 def measure_statistics(
-    recommender: Any, dataset: Any, chosen: list[Any], tables: list[np.ndarray], seeds: int, priced: int
+    recommender: Any,
+    dataset: Any,
+    chosen: list[Any],
+    tables: list[np.ndarray],
+    seeds: int,
+    priced: int,
 ) -> dict[str, Any]:
     """Top reason, coverage, faithfulness and the randomisation check over all cases.
 
@@ -143,13 +183,26 @@ def measure_statistics(
     """
     from llmrec_core.explain.engine import explain
     from llmrec_core.explain.estimate import coalition_order, estimate, least_squares
-    from llmrec_core.explain.globalview import randomised
-    from llmrec_core.explain.honesty import order_gains, spearman
+    from llmrec_core.explain.honesty import order_gains
+    from llmrec_core.explain.random_layers import randomised
     from llmrec_core.explain.shapley import shapley_from_table
+    from llmrec_core.metrics.correlation import spearman
 
-    top, top_priced, plain_top, near, values_in, cases_in, gaps, plain_errors = [], [], [], [], [], [], [], []
+    top, top_priced, plain_top, near, values_in, cases_in, gaps, plain_errors = (
+        [],
+        [],
+        [],
+        [],
+        [],
+        [],
+        [],
+        [],
+    )
     for number, table in enumerate(tables):
-        truth, lengths = shapley_from_table(table), game_of(recommender, dataset, chosen[number][0]).lengths
+        truth, lengths = (
+            shapley_from_table(table),
+            game_of(recommender, dataset, chosen[number][0]).lengths,
+        )
         for seed in range(seeds):
             order = np.array(list(islice(coalition_order(N, 1000 * seed + number), 128)))
             found = estimate(order, table[order], N, lengths)
@@ -160,7 +213,9 @@ def measure_statistics(
             cases_in.append(relative(found.values, truth) <= found.relative_error)
             gaps.append(abs(table[0] + found.values.sum() - table[-1]))
             more = np.array(list(islice(coalition_order(N, 1000 * seed + number), priced)))
-            top_priced.append(estimate(more, table[more], N, lengths).values.argmax() == truth.argmax())
+            top_priced.append(
+                estimate(more, table[more], N, lengths).values.argmax() == truth.argmax()
+            )
             plain = least_squares(order, table[order], N)
             plain_top.append(plain.argmax() == truth.argmax())
             plain_errors.append(relative(plain, truth))
@@ -169,7 +224,9 @@ def measure_statistics(
     for table in tables:
         truth = shapley_from_table(table)
         without = table[-1] - table[[1023 ^ 1 << i for i in range(N)]]
-        orders = np.stack([np.argsort(-truth), np.argsort(-without), *(rng.permutation(N) for _ in range(300))])
+        orders = np.stack(
+            [np.argsort(-truth), np.argsort(-without), *(rng.permutation(N) for _ in range(300))]
+        )
         gains = order_gains(lambda masks, table=table: table[masks], orders)
         spread = gains[2:].std(ddof=1)
         ours.append((gains[0] - gains[2:].mean()) / spread)
@@ -202,12 +259,14 @@ def measure_smollm2(settings: Any, dataset: Any, parts: Any, quick: bool) -> dic
     """Eight items of a decoder: the prefix tree against one prompt after the other."""
     import torch
 
-    from llmrec_core.experiments.spec import RecommenderSpec, RunSpec
+    from llmrec_core.contract.spec import RecommenderSpec, RunSpec
     from llmrec_core.explain.shapley import shapley_from_table
     from llmrec_core.recommenders.language_model import LanguageModelRecommender
 
     spec = RunSpec(
-        recommender=RecommenderSpec(family="decoder", backbone="smollm2-135m", head="yes-no", history_items=8)
+        recommender=RecommenderSpec(
+            family="decoder", backbone="smollm2-135m", head="yes-no", history_items=8
+        )
     )
     recommender = LanguageModelRecommender(spec, dataset, settings)
     case = next(case for case in parts.test if len(case.history) >= 8)
@@ -228,7 +287,12 @@ def measure_smollm2(settings: Any, dataset: Any, parts: Any, quick: bool) -> dic
     few = range(8, 256, 32 if quick else 8)
     _, peer = cpu(lambda: [transformers_pass(mask) for mask in few])
     # the coalitions that were sampled have other lengths on average than all 256: scale by tokens read
-    tokens = np.array([sum(len(layout.pieces[i]) for b, i in enumerate(history) if m >> b & 1) for m in range(256)])
+    tokens = np.array(
+        [
+            sum(len(layout.pieces[i]) for b, i in enumerate(history) if m >> b & 1)
+            for m in range(256)
+        ]
+    )
     tokens = tokens + len(layout.opening) + len(layout.closing) + len(layout.candidates[item])
     seconds *= tokens.sum() / tokens[list(masks)].sum()
     peer *= tokens.sum() / tokens[list(few)].sum()
@@ -240,11 +304,15 @@ def measure_smollm2(settings: Any, dataset: Any, parts: Any, quick: bool) -> dic
         "tokens_saved": float(tokens.sum() / game._evaluate.tokens_read),
     }
     if not quick:
-        result["value_diff"] = float(np.abs(shapley_from_table(separate) - shapley_from_table(table)).max())
+        result["value_diff"] = float(
+            np.abs(shapley_from_table(separate) - shapley_from_table(table)).max()
+        )
     return result
 
 
-def measure_model(recommender: Any, dataset: Any, parts: Any, count: int, quick: bool, say: Any) -> dict[str, Any]:
+def measure_model(
+    recommender: Any, dataset: Any, parts: Any, count: int, quick: bool, say: Any
+) -> dict[str, Any]:
     """Everything of one encoder: all coalitions of every case first, then speed and statistics against them."""
     from explain_model import cases
 
@@ -257,18 +325,28 @@ def measure_model(recommender: Any, dataset: Any, parts: Any, count: int, quick:
         say(f"case {number + 1} of {len(chosen)}: {found.cpu_seconds:.1f} CPU s")
     results = measure_speed(recommender, dataset, chosen, tables, 1 if quick else 3)
     say("speed:", results)
-    priced = min(int(128 * results["plain_pass_cpu_s"] / results["exact_cpu_s"] * (1 << N)), 1 << N) // 2 * 2
+    priced = (
+        min(int(128 * results["plain_pass_cpu_s"] / results["exact_cpu_s"] * (1 << N)), 1 << N)
+        // 2
+        * 2
+    )
     results |= measure_statistics(recommender, dataset, chosen, tables, 4 if quick else 2, priced)
     return {"cases": len(chosen), **results}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--json", action="store_true", help="print nothing but the last line")
     parser.add_argument("--quick", action="store_true", help="few cases and repetitions")
-    parser.add_argument("--cases", type=int, default=0, help="cases with a full table (default 50, quick 2)")
     parser.add_argument(
-        "--model", type=Path, help="model folder of a finished run that reads ten history items, in place of both modes"
+        "--cases", type=int, default=0, help="cases with a full table (default 50, quick 2)"
+    )
+    parser.add_argument(
+        "--model",
+        type=Path,
+        help="model folder of a finished run that reads ten history items, in place of both modes",
     )
     parser.add_argument("--without-decoder", action="store_true", help="leave SmolLM2 out")
     arguments = parser.parse_args()

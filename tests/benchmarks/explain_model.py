@@ -8,18 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
+from llmrec_core.contract.run_context import RunContext
+from llmrec_core.contract.spec_files import load_study
 from llmrec_core.data.candidates import candidate_sets, sample_cases
-from llmrec_core.data.dataset import Dataset, load_dataset
+from llmrec_core.data.catalogue import load_dataset
+from llmrec_core.data.dataset import Dataset
 from llmrec_core.data.splits import Split, split
-from llmrec_core.experiments.context import RunContext
-from llmrec_core.experiments.ledger import Ledger
-from llmrec_core.experiments.spec import load_study
+from llmrec_core.ledger.ledger import Ledger
 from llmrec_core.recommenders.language_model import LanguageModelRecommender
 from llmrec_core.settings import Settings
 
 HISTORY = 10
 STEPS = 60
-ROW = "MiniLM cross-encoder, 6 layers, full fine-tuning"
+ROW = "MiniLM cross-encoder, 2 layers, full fine-tuning"
 STUDY = Path(__file__).parents[2] / "assets" / "studies" / "default.toml"
 CASES_SEED = 7
 
@@ -31,7 +32,11 @@ def data(settings: Settings) -> tuple[Dataset, Split]:
 
 
 def fine_tuned(
-    dataset: Dataset, parts: Split, settings: Settings, given: Path | None = None, mode: str = "shared"
+    dataset: Dataset,
+    parts: Split,
+    settings: Settings,
+    given: Path | None = None,
+    mode: str = "shared",
 ) -> tuple[LanguageModelRecommender, str]:
     """The default study's fully fine-tuned MiniLM-L6, and where it came from.
 
@@ -46,7 +51,9 @@ def fine_tuned(
     elif found is not None:
         folder, origin = found, f"run of the study: {ROW}"
     else:
-        spec = replace(row, training=replace(row.training, steps=STEPS, warmup_steps=8, validate_every=STEPS))
+        spec = replace(
+            row, training=replace(row.training, steps=STEPS, warmup_steps=8, validate_every=STEPS)
+        )
         folder = settings.home / "benchmarks" / f"explain-{spec.hash}"
         origin = f"{ROW}, mode {mode}, trained here for {STEPS} steps"
         if not (folder / "manifest.json").is_file():
@@ -71,15 +78,23 @@ def _finished(settings: Settings) -> Path | None:
         return None
     ledger = Ledger.open(settings)
     runs = [run for run in ledger.runs() if run.name == ROW and run.state == "finished"]
-    folders = [settings.runs / run.id / "model" for run in sorted(runs, key=lambda run: run.finished or "")]
-    return next((folder for folder in reversed(folders) if (folder / "manifest.json").is_file()), None)
+    folders = [
+        settings.runs / run.id / "model" for run in sorted(runs, key=lambda run: run.finished or "")
+    ]
+    return next(
+        (folder for folder in reversed(folders) if (folder / "manifest.json").is_file()), None
+    )
 
 
-def cases(parts: Split, recommender: LanguageModelRecommender, count: int) -> list[tuple[np.ndarray, int, int]]:
+def cases(
+    parts: Split, recommender: LanguageModelRecommender, count: int
+) -> list[tuple[np.ndarray, int, int]]:
     """(history, first item, second item) of users with ten items to read: best two of 100 candidates, fixed by seed."""
     found = []
     chosen = sample_cases(parts.test, 3 * count, CASES_SEED)
-    for case, offered in zip(chosen, candidate_sets(parts, chosen, "100-uniform", CASES_SEED), strict=True):
+    for case, offered in zip(
+        chosen, candidate_sets(parts, chosen, "100-uniform", CASES_SEED), strict=True
+    ):
         history = np.array(recommender.model.layout.keep(case.history))
         if len(history) == HISTORY and len(found) < count:
             best = np.argsort(-recommender.scorer.scores(history.tolist(), offered), kind="stable")

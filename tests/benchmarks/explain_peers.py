@@ -52,7 +52,9 @@ def _read(model: Any, states: Any, past: int) -> Any:
     return model.head(states[:, past])[0]
 
 
-def _hugging_face(model: Any, prompt: list[int], candidate: list[int], absent: np.ndarray | None = None) -> Any:
+def _hugging_face(
+    model: Any, prompt: list[int], candidate: list[int], absent: np.ndarray | None = None
+) -> Any:
     """States of one sequence from the model as transformers runs it, with the mask of the model's mode."""
     import torch
 
@@ -92,7 +94,9 @@ def masked_pass(recommender: Any, history: np.ndarray, item: int) -> Callable[[i
     return score
 
 
-def shap_pipeline(recommender: Any, history: np.ndarray, item: int) -> tuple[np.ndarray, float, float]:
+def shap_pipeline(
+    recommender: Any, history: np.ndarray, item: int
+) -> tuple[np.ndarray, float, float]:
     """Item sums of `shap.Explainer(pipeline)`, its CPU seconds, and the pipeline's score of the whole text."""
     import shap
     import torch
@@ -113,17 +117,29 @@ def shap_pipeline(recommender: Any, history: np.ndarray, item: int) -> tuple[np.
             self.anchor = torch.nn.Parameter(torch.zeros(1))
 
         def forward(self, input_ids: Any, **_: Any) -> Any:
-            scores = [_read(model, _hugging_face(model, row.tolist(), candidate), len(row)) for row in input_ids]
-            return transformers.modeling_outputs.SequenceClassifierOutput(logits=torch.stack(scores)[:, None])
+            scores = [
+                _read(model, _hugging_face(model, row.tolist(), candidate), len(row))
+                for row in input_ids
+            ]
+            return transformers.modeling_outputs.SequenceClassifierOutput(
+                logits=torch.stack(scores)[:, None]
+            )
 
     pipeline = transformers.pipeline(
-        "text-classification", model=Ranker().eval(), tokenizer=tokenizer, top_k=None, function_to_apply="none"
+        "text-classification",
+        model=Ranker().eval(),
+        tokenizer=tokenizer,
+        top_k=None,
+        function_to_apply="none",
     )
     text = "; ".join(str(title) for title in recommender.dataset.items["title"].iloc[history]) + ";"
     explainer = shap.Explainer(pipeline)
     found, seconds = cpu(lambda: explainer([text], silent=True))
     # word pieces to items: each title ends with its ";"
-    pieces, values = list(found.data[0]), np.asarray(found.values[0]).reshape(len(found.data[0]), -1)[:, 0]
+    pieces, values = (
+        list(found.data[0]),
+        np.asarray(found.values[0]).reshape(len(found.data[0]), -1)[:, 0],
+    )
     sums, at = np.zeros(len(history)), 0
     ends = np.cumsum([len(layout.pieces[i]) for i in history])
     place = 0
@@ -157,8 +173,12 @@ def peers_on_table(table: np.ndarray, plain_s: float) -> dict[str, tuple[np.ndar
     found = {}
     calls: dict[str, Callable[[], np.ndarray]] = {
         "shap_exact": lambda: shap.explainers.Exact(rows, masker)(whole, silent=True).values[0],
-        "shap_permutation": lambda: shap.explainers.Permutation(rows, masker, seed=0)(whole, silent=True).values[0],
-        "captum_sampling": lambda: captum.attr.ShapleyValueSampling(one).attribute(torch.ones(1, N)).numpy()[0],
+        "shap_permutation": lambda: shap.explainers.Permutation(rows, masker, seed=0)(
+            whole, silent=True
+        ).values[0],
+        "captum_sampling": lambda: (
+            captum.attr.ShapleyValueSampling(one).attribute(torch.ones(1, N)).numpy()[0]
+        ),
     }
     for name, call in calls.items():
         torch.manual_seed(0)

@@ -24,16 +24,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 import torch
 
+from llmrec_core.contract.protocol import ProtocolSpec
+from llmrec_core.contract.run_context import RunContext
+from llmrec_core.contract.spec import run_from_dict
 from llmrec_core.data.candidates import candidate_sets, sample_cases
-from llmrec_core.data.dataset import load_dataset
+from llmrec_core.data.catalogue import load_dataset
 from llmrec_core.data.splits import split
-from llmrec_core.experiments.context import RunContext
-from llmrec_core.experiments.execute import versions
-from llmrec_core.experiments.spec import ProtocolSpec, run_from_dict
 from llmrec_core.metrics.evaluate import evaluate
-from llmrec_core.metrics.intervals import bootstrap_mean, paired_difference
+from llmrec_core.metrics.intervals import mean_interval, paired_difference
 from llmrec_core.profiling.allocator import keep_freed_memory
 from llmrec_core.recommenders.language_model import LanguageModelRecommender
+from llmrec_core.running.execute import versions
 from llmrec_core.settings import load_settings
 
 TRAINING = {
@@ -50,7 +51,9 @@ def trained(
         "family": "cross-encoder", "backbone": "minilm-l6", "depth": depth, "head": "attention", "adaptation": "full",
         "history_attention": mode,
     }  # fmt: skip
-    spec = run_from_dict({"recommender": reader, "training": TRAINING | {"steps": steps}, "seed": seed})
+    spec = run_from_dict(
+        {"recommender": reader, "training": TRAINING | {"steps": steps}, "seed": seed}
+    )
     dataset = load_dataset("ml-100k", settings)
     parts = split(dataset, "loo")
     cases = sample_cases(parts.test, users, 0)
@@ -63,7 +66,9 @@ def trained(
     return made, np.array(next(s.values for s in samples if s.name == "ndcg@10")), cases, offered
 
 
-def history_share(made: LanguageModelRecommender, cases: Sequence[Any], offered: np.ndarray, count: int) -> float:
+def history_share(
+    made: LanguageModelRecommender, cases: Sequence[Any], offered: np.ndarray, count: int
+) -> float:
     """Median share of a request's seconds that reading the history takes, for `count` candidates."""
     shares = []
     with torch.inference_mode():
@@ -77,7 +82,9 @@ def history_share(made: LanguageModelRecommender, cases: Sequence[Any], offered:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--json", action="store_true", help="print nothing but the JSON line")
     parser.add_argument("--depth", type=int, default=2, help="layers kept")
     parser.add_argument("--steps", type=int, default=120)
@@ -92,16 +99,30 @@ def main() -> None:
     results: dict[str, Any] = {}
     for seed in range(chosen.seeds):
         for mode, rows in values.items():
-            made, ndcg, cases, offered = trained(mode, chosen.depth, chosen.steps, chosen.users, seed)
+            made, ndcg, cases, offered = trained(
+                mode, chosen.depth, chosen.steps, chosen.users, seed
+            )
             rows.append(ndcg)
             if not chosen.json:
-                print(f"{mode}, seed {seed}: NDCG@10 {ndcg.mean():.4f}, loss {made.result.last_loss:.3f}", flush=True)
+                print(
+                    f"{mode}, seed {seed}: NDCG@10 {ndcg.mean():.4f}, loss {made.result.last_loss:.3f}",
+                    flush=True,
+                )
             if mode == "shared" and not seed:
-                results |= {f"history_share_{n}": history_share(made, cases, offered, n) for n in (10, 100)}
+                results |= {
+                    f"history_share_{n}": history_share(made, cases, offered, n) for n in (10, 100)
+                }
     for mode, rows in values.items():
-        mean, low, high = bootstrap_mean(np.mean(rows, axis=0))
-        results[f"{mode}_ndcg"] = {"mean": mean, "low": low, "high": high, "seeds": [float(r.mean()) for r in rows]}
-    difference = paired_difference(np.mean(values["per_item"], axis=0), np.mean(values["shared"], axis=0))
+        mean, low, high = mean_interval(np.mean(rows, axis=0))
+        results[f"{mode}_ndcg"] = {
+            "mean": mean,
+            "low": low,
+            "high": high,
+            "seeds": [float(r.mean()) for r in rows],
+        }
+    difference = paired_difference(
+        np.mean(values["per_item"], axis=0), np.mean(values["shared"], axis=0)
+    )
     results["per_item_minus_shared"] = {
         "mean": difference.mean, "low": difference.low, "high": difference.high, "users": difference.n
     }  # fmt: skip

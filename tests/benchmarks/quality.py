@@ -26,18 +26,20 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from llmrec_core.checks import few_shot
+from llmrec_core.contract.run_context import RunContext
+from llmrec_core.contract.spec import run_from_dict
 from llmrec_core.data.candidates import askable, candidate_sets, sample_cases
-from llmrec_core.data.dataset import Dataset, load_dataset
-from llmrec_core.data.importing import plan_import, read_plan
+from llmrec_core.data.catalogue import load_dataset
+from llmrec_core.data.dataset import Dataset
+from llmrec_core.data.importing.described_table import Options
+from llmrec_core.data.importing.plan import plan_import
+from llmrec_core.data.importing.reading import read_plan
 from llmrec_core.data.regimes import cold_items, hide_edges
 from llmrec_core.data.splits import Split, split
-from llmrec_core.data.tables import Options
-from llmrec_core.experiments import few_shot
-from llmrec_core.experiments.context import RunContext
-from llmrec_core.experiments.spec import run_from_dict
 from llmrec_core.metrics import ranking
 from llmrec_core.metrics.evaluate import per_user
-from llmrec_core.metrics.intervals import bootstrap_mean, paired_difference
+from llmrec_core.metrics.intervals import mean_interval, paired_difference
 from llmrec_core.recommenders import friends
 from llmrec_core.recommenders.ease import Ease
 from llmrec_core.recommenders.fusion import Fusion
@@ -58,12 +60,16 @@ def shared(name: str) -> Dataset:
 
 
 def row(name: str, values: np.ndarray, **more: Any) -> Row:
-    mean, low, high = bootstrap_mean(values)
+    mean, low, high = mean_interval(values)
     return {"name": name, "value": mean, "low": low, "high": high, "n": len(values), **more}
 
 
 def measured(
-    models: dict[str, Any], made: Split, cases: Sequence[Any], candidates: Any, metric: str = "ndcg@10"
+    models: dict[str, Any],
+    made: Split,
+    cases: Sequence[Any],
+    candidates: Any,
+    metric: str = "ndcg@10",
 ) -> tuple[list[Row], dict[str, np.ndarray]]:
     """Fits what is not fitted and measures every model on the same cases."""
     rows, values = [], {}
@@ -84,7 +90,9 @@ def ml_100k(quick: bool) -> Row:
     made = split(load_dataset("ml-100k", load_settings()), "loo")
     models = {
         "popularity": fit(Popularity(), made),
-        "item-knn (cosine, whole history co-occurrence)": fit(ItemKnn(window=0, power=0.5, decay=1.0), made),
+        "item-knn (cosine, whole history co-occurrence)": fit(
+            ItemKnn(window=0, power=0.5, decay=1.0), made
+        ),
         "item-knn": fit(ItemKnn(), made),
         "ease (paper)": fit(Ease(decay=1.0), made),
         "ease (recent items weigh more)": fit(Ease(), made),
@@ -96,11 +104,18 @@ def ml_100k(quick: bool) -> Row:
         "ease": models["ease (recent items weigh more)"],
         "tf-idf": models["tf-idf"],
     }
-    models["fusion of item-knn, ease, tf-idf"] = fused = Fusion(members, candidates="full", fitted=True)
+    models["fusion of item-knn, ease, tf-idf"] = fused = Fusion(
+        members, candidates="full", fitted=True
+    )
     fit(fused, made)
     rows, values = measured(models, made, made.test, "full")
     gain = paired_difference(values["fusion of item-knn, ease, tf-idf"], values["item-knn"])
-    return {"protocol": "loo/full", "rows": rows, "fusion_minus_item_knn": vars(gain), "weights": fused.named_weights()}
+    return {
+        "protocol": "loo/full",
+        "rows": rows,
+        "fusion_minus_item_knn": vars(gain),
+        "weights": fused.named_weights(),
+    }
 
 
 def amazon_beauty(quick: bool) -> Row:
@@ -108,7 +123,9 @@ def amazon_beauty(quick: bool) -> Row:
     made = split(shared("amazon-beauty"), "loo")
     cases = sample_cases(made.test, 2_000 if quick else 0, 0)
     knn, text = fit(ItemKnn(window=20, fade=0.5), made), fit(TfIdf(decay=0.7), made)
-    fused = Fusion({"item-knn": knn, "tf-idf": text}, candidates="1000-popular", users=1_000, fitted=True)
+    fused = Fusion(
+        {"item-knn": knn, "tf-idf": text}, candidates="1000-popular", users=1_000, fitted=True
+    )
     models = {
         "popularity": fit(Popularity(), made),
         "item-knn": knn,
@@ -142,8 +159,15 @@ def llmrank_games(quick: bool) -> Row:
     made = askable(split(data, "loo"), sets)
     cases = sample_cases(made.test, 0, 0)
     knn, text = fit(ItemKnn(window=3), made), fit(TfIdf(bm25=True, decay=1.0), made)
-    fused = Fusion({"item-knn": knn, "tf-idf": text}, candidates="20-uniform", users=2_000, fitted=True)
-    models = {"popularity": fit(Popularity(), made), "bm25": text, "item-knn": knn, "fusion of both": fit(fused, made)}
+    fused = Fusion(
+        {"item-knn": knn, "tf-idf": text}, candidates="20-uniform", users=2_000, fitted=True
+    )
+    models = {
+        "popularity": fit(Popularity(), made),
+        "bm25": text,
+        "item-knn": knn,
+        "fusion of both": fit(fused, made),
+    }
     rows, values = measured(models, made, cases, sets)
     published = per_user(_published_bm25(data), made, cases, sets)["ndcg@10"]
     rows.append(row("bm25 with letters for query words, as the published code has it", published))
@@ -165,8 +189,13 @@ def ml_100k_sequences(quick: bool) -> Row:
     by_seed: dict[str, np.ndarray] = {}
     models: list[Any] = []
     for name, recommender in SEQUENTIAL.items():
-        models = [_trained({"recommender": recommender, "training": SEQUENCES}, made, seed, quick) for seed in seeds]
-        by_seed[name] = np.stack([per_user(model.score, made, made.test, "full")["ndcg@10"] for model in models])
+        models = [
+            _trained({"recommender": recommender, "training": SEQUENCES}, made, seed, quick)
+            for seed in seeds
+        ]
+        by_seed[name] = np.stack(
+            [per_user(model.score, made, made.test, "full")["ndcg@10"] for model in models]
+        )
         rows.append(row(f"{name}, mean of {len(models)} seeds", by_seed[name].mean(axis=0)))
         result[f"{name}, by seed"] = [round(float(one.mean()), 4) for one in by_seed[name]]
     members = {"item-knn": knn, "text-sasrec": models[0]}
@@ -176,8 +205,14 @@ def ml_100k_sequences(quick: bool) -> Row:
     result["weights"] = fused.named_weights()
     result["fusion_minus_item_knn"] = vars(paired_difference(values["fusion"], values["item-knn"]))
     mean = {name: found.mean(axis=0) for name, found in by_seed.items()}
-    for a, b in (("ids", "ids, random start"), ("ids and text", "ids"), ("ids and text", "ids and text, random start")):
-        result[f"{a} minus {b}"] = vars(paired_difference(mean[f"sasrec, {a}"], mean[f"sasrec, {b}"]))
+    for a, b in (
+        ("ids", "ids, random start"),
+        ("ids and text", "ids"),
+        ("ids and text", "ids and text, random start"),
+    ):
+        result[f"{a} minus {b}"] = vars(
+            paired_difference(mean[f"sasrec, {a}"], mean[f"sasrec, {b}"])
+        )
     return result
 
 
@@ -199,7 +234,9 @@ def _trained(body: Row, made: Split, seed: int, quick: bool = False) -> Any:
     training = {"validate_every": 100, "validation_users": 943, **body["training"]}
     if quick:
         training |= {"steps": 60, "validate_every": 60, "validation_users": 50}
-    spec = run_from_dict({**body, "seed": seed, "training": training, "protocol": {"candidates": "full", "users": 0}})
+    spec = run_from_dict(
+        {**body, "seed": seed, "training": training, "protocol": {"candidates": "full", "users": 0}}
+    )
     model = build(spec, made.dataset, load_settings())
     with tempfile.TemporaryDirectory() as folder:
         model.fit(made, RunContext(Path(folder)))
@@ -229,18 +266,32 @@ def ml_100k_reader(quick: bool) -> Row:
             "depth": 2,
             "adaptation": "full",
         }
-        training = {"learning_rate": 5e-4, "steps": 120, "validate_every": 60, "validation_users": 40, "patience": 0}
+        training = {
+            "learning_rate": 5e-4,
+            "steps": 120,
+            "validate_every": 60,
+            "validation_users": 40,
+            "patience": 0,
+        }
         reader = _trained({"recommender": body, "training": training}, made, 0, quick)
     reader.ready("fp32")
     reader.score = _remembered(reader.score)
     knn = fit(ItemKnn(), made)
     classical = {"item-knn": knn, "ease": fit(Ease(), made), "tf-idf": fit(TfIdf(), made)}
-    models: dict[str, Any] = {"popularity": fit(Popularity(), made), **classical, "cross-encoder": reader}
+    models: dict[str, Any] = {
+        "popularity": fit(Popularity(), made),
+        **classical,
+        "cross-encoder": reader,
+    }
     plain = Fusion(classical, candidates="100-uniform", users=few, fitted=True)
-    pair = Fusion({"item-knn": knn, "cross-encoder": reader}, candidates="100-uniform", users=few, fitted=True)
+    pair = Fusion(
+        {"item-knn": knn, "cross-encoder": reader}, candidates="100-uniform", users=few, fitted=True
+    )
     models["fusion of the three classical"] = fit(plain, made)
     models["fusion of item-knn and cross-encoder"] = fit(pair, made)
-    every = Fusion({**classical, "cross-encoder": reader}, candidates="100-uniform", users=few, fitted=True)
+    every = Fusion(
+        {**classical, "cross-encoder": reader}, candidates="100-uniform", users=few, fitted=True
+    )
     models["fusion of the three and cross-encoder"] = fit(every, made)
     rows, values = measured(models, made, cases, sets)
     best = max((*classical, "fusion of the three classical"), key=lambda name: values[name].mean())
@@ -250,7 +301,9 @@ def ml_100k_reader(quick: bool) -> Row:
         "rows": rows,
         "best_classical": best,
         "gain_over_best_single": {
-            name: vars(paired_difference(found, max((values[one] for one in classical), key=np.mean)))
+            name: vars(
+                paired_difference(found, max((values[one] for one in classical), key=np.mean))
+            )
             for name, found in fused.items()
         },
         "gain_over_best_classical": {
@@ -265,7 +318,10 @@ def _remembered(score: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
     known: dict[tuple[bytes, bytes], np.ndarray] = {}
 
     def found(histories: Sequence[np.ndarray], candidates: np.ndarray) -> np.ndarray:
-        keys = [(history.tobytes(), row.tobytes()) for history, row in zip(histories, candidates, strict=True)]
+        keys = [
+            (history.tobytes(), row.tobytes())
+            for history, row in zip(histories, candidates, strict=True)
+        ]
         for key, history, row in zip(keys, histories, candidates, strict=True):
             if key not in known:
                 known[key] = score([history], row[None])[0]
@@ -279,7 +335,9 @@ def amazon_cold(quick: bool) -> Row:
     made = cold_items(split(shared("amazon-beauty"), "loo"), share=0.1)
     cases = sample_cases(made.test, 300 if quick else 0, 0)
     words = fit(TfIdf(decay=0.7), made)
-    language = _trained({"recommender": {"family": "bi-encoder", "backbone": "minilm-l6"}, "training": {}}, made, 0)
+    language = _trained(
+        {"recommender": {"family": "bi-encoder", "backbone": "minilm-l6"}, "training": {}}, made, 0
+    )
     models: dict[str, Any] = {
         "popularity": fit(Popularity(), made),
         "item-knn": fit(ItemKnn(window=20, fade=0.5), made),
@@ -295,7 +353,11 @@ def amazon_cold(quick: bool) -> Row:
     best_id = max(ids, key=lambda name: values[name].mean())
     gains = {
         name: vars(paired_difference(values[name], values[best_id]))
-        for name in ("minilm cosine, frozen", "text-sasrec, ids and text", "fusion of tf-idf and minilm")
+        for name in (
+            "minilm cosine, frozen",
+            "text-sasrec, ids and text",
+            "fusion of tf-idf and minilm",
+        )
     }
     over_words = vars(paired_difference(values["fusion of tf-idf and minilm"], values["tf-idf"]))
     return {
@@ -330,7 +392,9 @@ def _published_bm25(data: Dataset) -> Callable[[Sequence[np.ndarray], np.ndarray
     present = Counter(word for document in words for word in document)
     idf = {word: math.log(len(titles) - n + 0.5) - math.log(n + 0.5) for word, n in present.items()}
     usual = float(np.mean(list(idf.values())))
-    norm = 1.5 * (0.25 + 0.75 * len(titles) / np.mean([sum(document.values()) for document in words]))
+    norm = 1.5 * (
+        0.25 + 0.75 * len(titles) / np.mean([sum(document.values()) for document in words])
+    )
 
     def score(histories: Sequence[np.ndarray], candidates: np.ndarray) -> np.ndarray:
         scores = np.zeros(candidates.shape)
@@ -338,7 +402,11 @@ def _published_bm25(data: Dataset) -> Callable[[Sequence[np.ndarray], np.ndarray
             letters = Counter(letter for item in history[-50:] for letter in titles[item])
             for place, item in enumerate(items):
                 scores[line, place] = sum(
-                    n * (idf[w] if idf[w] >= 0 else 0.25 * usual) * words[item][w] * 2.5 / (words[item][w] + norm)
+                    n
+                    * (idf[w] if idf[w] >= 0 else 0.25 * usual)
+                    * words[item][w]
+                    * 2.5
+                    / (words[item][w] + norm)
                     for w, n in letters.items()
                     if w in words[item]
                 )
@@ -366,14 +434,21 @@ def lastfm_2k(quick: bool) -> Row:
         values[name] = ranking.ndcg(found, 10)
         rows.append(row(name, values[name], recall_at_10=float(ranking.recall(found, 10).mean())))
     gains = {
-        name: vars(paired_difference(values["fusion"], values[name])) for name in ("common neighbours", "adamic-adar")
+        name: vars(paired_difference(values["fusion"], values[name]))
+        for name in ("common neighbours", "adamic-adar")
     }
     made = split(data, "loo")
     cases = sample_cases(made.test, 500 if quick else 0, 0)
     whole = {"window": 0, "power": 0.5, "decay": 1.0, "history_items": 0}
     tagged = _tag_model(data, made)
-    models = {"popularity": fit(Popularity(), made), "item-knn": fit(ItemKnn(**whole), made), "tags (cosine)": tagged}
-    fuse_artists = Fusion({"item-knn": models["item-knn"], "tags": tagged}, candidates="1000-popular", fitted=True)
+    models = {
+        "popularity": fit(Popularity(), made),
+        "item-knn": fit(ItemKnn(**whole), made),
+        "tags (cosine)": tagged,
+    }
+    fuse_artists = Fusion(
+        {"item-knn": models["item-knn"], "tags": tagged}, candidates="1000-popular", fitted=True
+    )
     models["fusion of both"] = fit(fuse_artists, made)
     artist_rows, artist_values = measured(models, made, cases, "full")
     gain = paired_difference(artist_values["fusion of both"], artist_values["item-knn"])
@@ -391,7 +466,9 @@ def lastfm_2k(quick: bool) -> Row:
 def _tag_model(data: Dataset, made: Split) -> TfIdf:
     """TF-IDF over an artist's tags (all users' tag assignments are side information, listens are what is hidden)."""
     texts = (
-        data.extras["tags"].groupby("item_id")["tag"].agg(lambda tags: " ".join(tag.replace(" ", "_") for tag in tags))
+        data.extras["tags"]
+        .groupby("item_id")["tag"]
+        .agg(lambda tags: " ".join(tag.replace(" ", "_") for tag in tags))
     )
     model = TfIdf(history_items=0, decay=1.0)
     model.counts = made.item_counts
@@ -430,14 +507,23 @@ def main() -> None:
             for key in ("rows", "cold_rows", "artist_rows"):
                 for line in results[name].get(key, []):
                     interval = (
-                        f"{line['low']:.4f} to {line['high']:.4f}" if "low" in line else f"seeds {line.get('seeds')}"
+                        f"{line['low']:.4f} to {line['high']:.4f}"
+                        if "low" in line
+                        else f"seeds {line.get('seeds')}"
                     )
-                    print(f"{name:14} {key:12} {line['name'][:64]:64} {line['value']:.4f}  ({interval})", flush=True)
+                    print(
+                        f"{name:14} {key:12} {line['name'][:64]:64} {line['value']:.4f}  ({interval})",
+                        flush=True,
+                    )
             rest = {k: v for k, v in results[name].items() if not k.endswith("rows")}
             print(f"{name:14} {json.dumps(rest)}", flush=True)
     print(
         json.dumps(
-            {"bench": "quality", "conditions": {"quick": chosen.quick, "cpus": os.cpu_count()}, "results": results}
+            {
+                "bench": "quality",
+                "conditions": {"quick": chosen.quick, "cpus": os.cpu_count()},
+                "results": results,
+            }
         )
     )
 

@@ -24,14 +24,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 import torch
 
+from llmrec_core.contract.protocol import ProtocolSpec
+from llmrec_core.contract.run_context import RunContext
+from llmrec_core.contract.spec import run_from_dict
 from llmrec_core.data.candidates import candidate_sets, sample_cases
-from llmrec_core.data.dataset import load_dataset
+from llmrec_core.data.catalogue import load_dataset
 from llmrec_core.data.splits import split
-from llmrec_core.experiments.context import RunContext
-from llmrec_core.experiments.spec import ProtocolSpec, run_from_dict
 from llmrec_core.metrics.evaluate import evaluate
 from llmrec_core.metrics.intervals import gate
-from llmrec_core.models.backbones import load_backbone, resolve
+from llmrec_core.models.backbones import load_backbone
+from llmrec_core.models.gguf_folder import converted
+from llmrec_core.models.model_folder import locate
 from llmrec_core.models.precision import apply_precision
 from llmrec_core.models.scorer_model import ScorerModel
 from llmrec_core.profiling import counts
@@ -39,7 +42,14 @@ from llmrec_core.profiling.allocator import keep_freed_memory
 from llmrec_core.recommenders.language_model import LanguageModelRecommender
 from llmrec_core.scoring.scorer import Scorer
 from llmrec_core.settings import load_settings
-from tests.peers import HISTORY_ITEMS, Clock, decoder_layout, encoder_layout, encoder_texts
+from tests.benchmarks.speed import (
+    HISTORY_ITEMS,
+    Clock,
+    decoder_layout,
+    encoder_layout,
+    encoder_texts,
+    option_parser,
+)
 
 HISTORY, CANDIDATE, DECODER_CANDIDATE = 211, 12, 14
 HISTORY_CODES = list(range(HISTORY_ITEMS))
@@ -67,7 +77,7 @@ def request(scorer: Scorer, count: int) -> np.ndarray:
 def minilm(clock: Clock, quick: bool) -> dict[str, float]:
     from sentence_transformers import CrossEncoder
 
-    folder = str(resolve("minilm-l6", load_settings()))
+    folder = str(locate("minilm-l6", load_settings()))
     torch.manual_seed(0)
     peer = CrossEncoder(folder, num_labels=1, device="cpu", activation_fn=torch.nn.Identity())
     shared, small = minilm_scorer(), minilm_scorer(precision="int8-dynamic")
@@ -89,7 +99,10 @@ def minilm(clock: Clock, quick: bool) -> dict[str, float]:
         batch = min(PEER_BATCHES, key=lambda size: trial.fastest(str(size)))
     for scorer in (shared, small, full):
         request(scorer, 10)
-    ours = {"minilm shared 100": lambda: request(shared, 100), "minilm int8 100": lambda: request(small, 100)}
+    ours = {
+        "minilm shared 100": lambda: request(shared, 100),
+        "minilm int8 100": lambda: request(small, 100),
+    }
     slow = {
         f"CrossEncoder 100, batches of {batch}": lambda: predict(100, batch),
         "minilm full 100": lambda: request(full, 100),
@@ -98,7 +111,9 @@ def minilm(clock: Clock, quick: bool) -> dict[str, float]:
         clock.rounds(ours, 4)
         clock.rounds(slow, 1)
     clock.rounds({"minilm shared 1000": lambda: request(shared, 1000)}, 4)
-    clock.rounds({f"CrossEncoder 1000, batches of {batch}": lambda: predict(1000, batch)}, 1 if quick else 3)
+    clock.rounds(
+        {f"CrossEncoder 1000, batches of {batch}": lambda: predict(1000, batch)}, 1 if quick else 3
+    )
     clock.rounds(ours, 4)
     shape = counts.shape_of(shared.model.backbone.stack.config)
     flops = counts.shared_flops(shape, HISTORY, 100, CANDIDATE)
@@ -138,8 +153,12 @@ def smollm2(clock: Clock, quick: bool) -> dict[str, float]:
     backbone = load_backbone("smollm2-135m", settings)
     layout = decoder_layout(backbone, HISTORY, DECODER_CANDIDATE, 100)
     scorer = Scorer(ScorerModel(backbone, layout, head="yes-no"))
-    peer = AutoModelForCausalLM.from_pretrained(str(resolve("smollm2-135m", settings)), dtype=torch.float32).eval()
-    yes, no = (backbone.tokenizer.encode(word, add_special_tokens=False)[0] for word in (" Yes", " No"))
+    peer = AutoModelForCausalLM.from_pretrained(
+        str(converted(locate("smollm2-135m", settings))), dtype=torch.float32
+    ).eval()
+    yes, no = (
+        backbone.tokenizer.encode(word, add_special_tokens=False)[0] for word in (" Yes", " No")
+    )
     history = layout.history(HISTORY_CODES)
     rows = torch.tensor([history + candidate for candidate in layout.candidates])
 
@@ -164,7 +183,9 @@ def smollm2(clock: Clock, quick: bool) -> dict[str, float]:
     for _ in range(1 if quick else 3):
         clock.rounds({name: lambda: answers.update(peer=plain(batch))}, 1)
         clock.rounds(ours, 2)
-    flops = counts.shared_flops(counts.shape_of(backbone.stack.config), HISTORY, 100, DECODER_CANDIDATE)
+    flops = counts.shared_flops(
+        counts.shape_of(backbone.stack.config), HISTORY, 100, DECODER_CANDIDATE
+    )
     return {
         "smollm2_vs_transformers_100": clock.fastest(name) / clock.fastest("smollm2 shared 100"),
         "smollm2_max_abs_diff": float(np.abs(answers["ours"] - answers["peer"]).max()),
@@ -213,7 +234,9 @@ def int8_quality(quick: bool) -> dict[str, Any]:
 
 def memory() -> dict[str, float]:
     """Peak resident bytes at 10,000 candidates over that at 1,000, in a process of its own."""
-    run = subprocess.run([sys.executable, __file__, "--memory"], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, __file__, "--memory"], capture_output=True, text=True, check=True
+    )
     return json.loads(run.stdout.splitlines()[-1])
 
 
@@ -230,16 +253,13 @@ def measure_memory() -> None:
 def peak_bytes() -> int:
     """Largest resident memory of this process so far. (`ru_maxrss` would begin with what the parent held at the fork.)"""
     status = Path("/proc/self/status").read_text()
-    return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
+    return 1024 * int(
+        next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print nothing but the JSON line")
-    parser.add_argument(
-        "--quick", action="store_true", help="fewer repetitions, at most three minutes on two idle cores"
-    )
-    parser.add_argument("--one-thread", action="store_true", help="CPU seconds of one thread: for a machine in use")
+    parser = option_parser(__doc__)
     parser.add_argument("--only", choices=["minilm", "smollm2", "int8", "memory"], help="one part")
     parser.add_argument("--memory", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -41,15 +41,16 @@ def generate(path: Path, rows: int) -> None:
 
 def step(name: str, csv: str) -> None:
     """One step in this process; prints a JSON line with seconds, peak bytes and what came of it."""
+    from llmrec_core.contract.run_context import RunContext
+    from llmrec_core.contract.spec import RecommenderSpec, RunSpec
     from llmrec_core.data.candidates import sample_cases
-    from llmrec_core.data.dataset import load_dataset
-    from llmrec_core.data.importing import import_path
+    from llmrec_core.data.catalogue import load_dataset
+    from llmrec_core.data.importing.reading import import_path
     from llmrec_core.data.splits import split
     from llmrec_core.errors import LlmrecError
-    from llmrec_core.experiments.context import RunContext
     from llmrec_core.metrics.evaluate import per_user
-    from llmrec_core.metrics.intervals import bootstrap_mean
-    from llmrec_core.recommenders.registry import classical_class
+    from llmrec_core.metrics.intervals import mean_interval
+    from llmrec_core.recommenders.registry import build
     from llmrec_core.settings import load_settings
 
     settings, began = load_settings(), time.perf_counter()
@@ -59,12 +60,16 @@ def step(name: str, csv: str) -> None:
             said["rows"] = len(import_path(Path(csv), "ten-million", settings).interactions)
         else:
             made = split(load_dataset("ten-million", settings), "loo")
-            model = classical_class(name)(**({"neighbours": 200} if name == "item-knn" else {}))
+            options = {"neighbours": 200} if name == "item-knn" else {}
+            spec = RunSpec(recommender=RecommenderSpec(family=name, options=options))
+            model = build(spec, made.dataset, settings)
             fit_began = time.perf_counter()
             model.fit(made, RunContext(settings.home))
             said["fit_s"] = time.perf_counter() - fit_began
             cases = sample_cases(made.test, 500, 0)
-            said["ndcg@10"] = bootstrap_mean(per_user(model.score, made, cases, "100-uniform")["ndcg@10"])
+            said["ndcg@10"] = mean_interval(
+                per_user(model.score, made, cases, "100-uniform")["ndcg@10"]
+            )
     except LlmrecError as error:
         said["refused"] = str(error)
     said |= {
@@ -99,14 +104,35 @@ def main() -> None:
             "PYTHONPATH": str(Path(__file__).parents[2]),
         }
         for name in STEPS:
-            command = [sys.executable, __file__, "--step", name, "--csv", str(csv), "--limit-gb", str(chosen.limit_gb)]
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+            command = [
+                sys.executable,
+                __file__,
+                "--step",
+                name,
+                "--csv",
+                str(csv),
+                "--limit-gb",
+                str(chosen.limit_gb),
+            ]
+            done = subprocess.run(
+                command, env=environment, capture_output=True, text=True, check=False
+            )
             lines = done.stdout.strip().splitlines()
-            results[name] = json.loads(lines[-1]) if lines else {"failed": done.stderr.strip().splitlines()[-1:]}
+            results[name] = (
+                json.loads(lines[-1])
+                if lines
+                else {"failed": done.stderr.strip().splitlines()[-1:]}
+            )
             if not chosen.json:
                 print(name, results[name], flush=True)
         size = csv.stat().st_size
-    conditions = {"rows": rows, "items": ITEMS, "csv_bytes": size, "limit_gb": chosen.limit_gb, "cpus": os.cpu_count()}
+    conditions = {
+        "rows": rows,
+        "items": ITEMS,
+        "csv_bytes": size,
+        "limit_gb": chosen.limit_gb,
+        "cpus": os.cpu_count(),
+    }
     print(json.dumps({"bench": "ten_million", "conditions": conditions, "results": results}))
 
 

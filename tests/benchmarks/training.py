@@ -12,7 +12,6 @@ The last line is JSON.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tempfile
@@ -31,7 +30,13 @@ from llmrec_core.models.scorer_model import ScorerModel, set_trainable
 from llmrec_core.profiling.allocator import keep_freed_memory
 from llmrec_core.settings import load_settings
 from llmrec_core.training.objectives import listwise
-from tests.peers import HISTORY_ITEMS, Clock, decoder_layout, encoder_layout
+from tests.benchmarks.speed import (
+    HISTORY_ITEMS,
+    Clock,
+    decoder_layout,
+    encoder_layout,
+    option_parser,
+)
 
 HISTORY, CANDIDATE, OFFERED = 211, 12, 16
 CODES = list(range(HISTORY_ITEMS))
@@ -41,7 +46,9 @@ GROUPS = {"minilm-l6": 4, "smollm2-135m": 2}
 
 def built(name: str) -> ScorerModel:
     backbone = load_backbone(name, load_settings())
-    layout = (decoder_layout if backbone.decoder else encoder_layout)(backbone, HISTORY, CANDIDATE, 64)
+    layout = (decoder_layout if backbone.decoder else encoder_layout)(
+        backbone, HISTORY, CANDIDATE, 64
+    )
     torch.manual_seed(0)
     model = ScorerModel(backbone, layout, head="linear")
     set_trainable(model, ADAPTATION[name])
@@ -56,7 +63,9 @@ class PlainPairs(nn.Module):
         self.base, self.head = model.backbone.stack.base, model.head
         self.first = HISTORY if not model.backbone.decoder else None
 
-    def forward(self, input_ids: torch.Tensor, mask: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
+    def forward(
+        self, input_ids: torch.Tensor, mask: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
         rows = input_ids.flatten(0, 1)
         options: dict[str, Any] = {"attention_mask": mask}
         if self.first is not None:
@@ -77,7 +86,8 @@ def examples(model: ScorerModel, groups: int) -> tuple[np.ndarray, list[dict[str
     items = np.arange(groups * OFFERED).reshape(groups, OFFERED)
     history = model.layout.history(CODES)
     return items, [
-        {"input_ids": torch.tensor([history + model.layout.candidates[i] for i in group])} for group in items
+        {"input_ids": torch.tensor([history + model.layout.candidates[i] for i in group])}
+        for group in items
     ]
 
 
@@ -95,7 +105,11 @@ class Repeated(torch.utils.data.Dataset):
 
 
 def trainer_seconds(
-    now: Callable[[], float], model: nn.Module, groups: list[dict[str, torch.Tensor]], per_batch: int, steps: int
+    now: Callable[[], float],
+    model: nn.Module,
+    groups: list[dict[str, torch.Tensor]],
+    per_batch: int,
+    steps: int,
 ) -> list[float]:
     """Seconds of each optimiser step inside `Trainer.train`, the first one left out when there are more."""
     from transformers import Trainer, TrainerCallback, TrainingArguments
@@ -138,8 +152,12 @@ def compare(name: str, clock: Clock, quick: bool) -> tuple[float, float]:
         mask = mask.expand(OFFERED, -1, -1, -1)
     with torch.no_grad():
         first = float(listwise(ours(histories, items)))
-        other = float(np.mean([float(plain(tokens[n : n + 1], mask)["loss"]) for n in range(count)]))
-    optimizer = torch.optim.AdamW([p for p in ours.parameters() if p.requires_grad], lr=1e-5, fused=True)
+        other = float(
+            np.mean([float(plain(tokens[n : n + 1], mask)["loss"]) for n in range(count)])
+        )
+    optimizer = torch.optim.AdamW(
+        [p for p in ours.parameters() if p.requires_grad], lr=1e-5, fused=True
+    )
     trained = [p for p in ours.parameters() if p.requires_grad]
 
     def step() -> None:
@@ -163,12 +181,7 @@ def compare(name: str, clock: Clock, quick: bool) -> tuple[float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print nothing but the JSON line")
-    parser.add_argument(
-        "--quick", action="store_true", help="fewer repetitions, at most three minutes on two idle cores"
-    )
-    parser.add_argument("--one-thread", action="store_true", help="CPU seconds of one thread: for a machine in use")
+    parser = option_parser(__doc__)
     parser.add_argument("--only", choices=list(GROUPS), help="one backbone")
     arguments = parser.parse_args()
     keep_freed_memory()
@@ -176,9 +189,15 @@ def main() -> None:
     for name, key in (("minilm-l6", "minilm_vs_trainer"), ("smollm2-135m", "smollm2_vs_trainer")):
         if arguments.only in (None, name):
             ratio, difference = compare(name, clock, arguments.quick)
-            results |= {key: ratio, "first_batch_loss_diff": max(difference, results.get("first_batch_loss_diff", 0.0))}
+            results |= {
+                key: ratio,
+                "first_batch_loss_diff": max(difference, results.get("first_batch_loss_diff", 0.0)),
+            }
             if not arguments.json:
-                print(f"{name}: {ratio:.2f} x Trainer, first losses differ by {difference:.1e}", flush=True)
+                print(
+                    f"{name}: {ratio:.2f} x Trainer, first losses differ by {difference:.1e}",
+                    flush=True,
+                )
     conditions = clock.conditions(
         quick=arguments.quick,
         history_tokens=HISTORY,

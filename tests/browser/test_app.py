@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 
 def settled(page) -> None:
     """Wait until the page's script has run to its end."""
@@ -21,6 +23,7 @@ def each_page(page):
         yield name
 
 
+@pytest.mark.threat("remote-image")
 def test_every_page_draws_in_dark_without_an_error_or_a_foreign_request(filled, open_page):
     page = open_page(f"{filled}/", "dark")
     problems = []
@@ -30,14 +33,19 @@ def test_every_page_draws_in_dark_without_an_error_or_a_foreign_request(filled, 
         names.append(name)
         assert page.get_by_test_id("stException").count() == 0, name
         assert page.get_by_test_id("stDialog").count() == 0, name
-        background = page.evaluate("getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor")
-        assert sum(map(int, re.findall(r"\d+", background)[:3])) < 200, f"{name} is not dark: {background}"
+        background = page.evaluate(
+            "getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
+        )
+        assert sum(map(int, re.findall(r"\d+", background)[:3])) < 200, (
+            f"{name} is not dark: {background}"
+        )
     assert len(names) >= 10
     assert {"Plan", "Other hardware"} <= set(names)
     assert problems == []
     assert page.foreign == []
 
 
+@pytest.mark.threat("script-in-title", "remote-image")
 def test_titles_that_try_to_be_code_stay_text_on_every_page(hostile, open_page):
     page = open_page(f"{hostile}/")
     for name in each_page(page):
@@ -45,6 +53,7 @@ def test_titles_that_try_to_be_code_stay_text_on_every_page(hostile, open_page):
         assert page.evaluate("window.__xss") is None, name
         assert page.locator("img[src='x']").count() == 0, name
         assert page.locator("a[href^='javascript']").count() == 0, name
+        assert page.locator("a[href*='evil.invalid']").count() == 0, name
     assert page.foreign == []
 
 
@@ -53,10 +62,10 @@ def test_a_shared_address_shows_the_same_view(filled, open_page):
     settled(page)
     page.get_by_role("combobox", name="Quality").click()
     page.get_by_role("option", name="MRR").click()
-    slider = page.get_by_role("slider", name="Slowest p95 latency").first
-    slider.focus()
-    slider.press("Home")
-    page.wait_for_function("location.search.includes('decide_p95')")
+    limit = page.get_by_role("textbox", name="Slowest p95, ms")
+    limit.fill("0.05")
+    limit.press("Enter")
+    page.wait_for_function("location.search.includes('p95=0.05')")
     settled(page)
     page.get_by_text("is above").first.wait_for()
     sentence = page.locator("h5").first.inner_text()
@@ -77,6 +86,7 @@ def test_the_chosen_study_stays_in_the_address_from_page_to_page(filled, open_pa
     page.wait_for_function("location.search.includes('study=default')")
 
 
+@pytest.mark.threat("formula")
 def test_a_table_downloads_as_csv_without_formulas(hostile, open_page, tmp_path):
     page = open_page(f"{hostile}/why-this-item")
     settled(page)
@@ -85,16 +95,19 @@ def test_a_table_downloads_as_csv_without_formulas(hostile, open_page, tmp_path)
     target = tmp_path / "reasons.csv"
     download.value.save_as(target)
     lines = target.read_text("utf-8").splitlines()
-    assert lines[0] == "#,Title,Score"
+    assert lines[0] == "#,Title,Score,✓"
     assert not any(cell.startswith(("=", "@", "+")) for line in lines for cell in line.split(","))
 
 
+@pytest.mark.threat("script-in-title", "remote-image")
 def test_the_report_opens_from_disk_and_asks_nobody(hostile, open_page, tmp_path):
     page = open_page(f"{hostile}/report")
     settled(page)
     page.get_by_label("Your comment").fill("For the board <script>window.__xss=1</script>")
     page.get_by_label("Your comment").press("Control+Enter")
-    page.get_by_test_id("stText").get_by_text("For the board").wait_for()  # in the preview, below the button
+    page.get_by_test_id("stText").get_by_text(
+        "For the board"
+    ).wait_for()  # in the preview, below the button
     settled(page)
     with page.expect_download() as download:
         page.get_by_test_id("stDownloadButton").first.get_by_role("button").click()

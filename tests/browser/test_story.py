@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from llmrec_core.experiments.ledger import Ledger
+from llmrec_core.ledger.ledger import Ledger
 from llmrec_core.settings import Settings
 from tests.browser.test_app import settled
 
@@ -35,7 +35,11 @@ def worker(home):
     home.mkdir(parents=True, exist_ok=True)
     with (home / "worker.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "llmrec_core", "worker"], cwd=ROOT, env=environment, stdout=log, stderr=log
+            [sys.executable, "-m", "llmrec_core", "worker"],
+            cwd=ROOT,
+            env=environment,
+            stdout=log,
+            stderr=log,
         )
     yield process
     process.terminate()
@@ -48,19 +52,23 @@ def test_a_run_is_queued_watched_found_and_explained(home, worker, serve, open_p
     study.write_text(TINY, "utf-8")
     command = [sys.executable, "-m", "llmrec_core", "study", str(study)]
     done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "LLMREC_HOME": str(home)}, capture_output=True, text=True
+        command,
+        cwd=ROOT,
+        env={**os.environ, "LLMREC_HOME": str(home)},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     address = serve(home)
 
-    page = open_page(f"{address}/train?train_family=EASE")
+    page = open_page(f"{address}/train?train_family=ease")
     settled(page)
     expect(page.get_by_role("textbox", name="Study to put them in")).to_have_value("tiny")
     page.get_by_role("button", name="Queue 1 run").click()
     page.get_by_text("queued in study tiny").wait_for()
     page.get_by_role("link", name="Watch them on Runs").click()
     page.wait_for_url(re.compile("/runs"))
-    page.get_by_text("2 of 2 runs finished").wait_for(timeout=120_000)
+    page.get_by_text("2 of 2 runs finished").wait_for(timeout=300_000)
 
     page.get_by_role("link", name="Decide").first.click()
     page.wait_for_url(re.compile("/decide"))
@@ -79,6 +87,6 @@ def test_a_run_is_queued_watched_found_and_explained(home, worker, serve, open_p
     item.click()
     page.get_by_role("option").nth(4).click()
     page.get_by_role("button", name="Explain this item").click()
-    page.locator(".js-plotly-plot .waterfalllayer").wait_for(timeout=90_000)
-    page.get_by_text(re.compile("recommended mostly because of|Nothing in the history speaks for")).first.wait_for()
+    page.locator(".js-plotly-plot .waterfalllayer").wait_for(timeout=300_000)
+    page.get_by_text(re.compile("mostly because of|speaks? for|No reason for")).first.wait_for()
     assert page.foreign == []

@@ -1,133 +1,126 @@
-"""The planner against a discrete-event simulation, and its answers."""
+"""Plans over the catalogue: what fits, what is cheapest, and how it is said."""
 
-import random
 import time
+from dataclasses import replace
 
 import pytest
 
-from llmrec_core.costmodel import architecture, counts, devices, planner, prices, query, queueing
-from llmrec_core.errors import UsageError
+from llmrec_core.costmodel.facts import devices, model_catalogue, prices
+from llmrec_core.costmodel.plan import planner, sentences
+from llmrec_core.costmodel.plan.planner import Need
+from llmrec_core.costmodel.plan.reserve import Reserve
+from llmrec_core.costmodel.plan.traffic import Traffic
+from llmrec_core.costmodel.predict import weights
+from llmrec_core.costmodel.predict.request import Request
+
+MINILM = model_catalogue.named("minilm-l6-h384")
+REQUEST = Request(MINILM, history_tokens=80.0, candidate_tokens=11.5)
+TEN_MILLION = Traffic(1e7, 2.5, 0.05)
+NEED = Need(TEN_MILLION)
 
 
-def simulated(rate, count, service, most, seed, n=30000):
-    """p95 of a simpy M/G/c queue whose servers take up to `most` waiting requests."""
-    simpy = pytest.importorskip("simpy")
-    env, chooser = simpy.Environment(), random.Random(seed)
-    store, latencies = simpy.Store(env), []
-
-    def source():
-        for _ in range(n):
-            yield env.timeout(chooser.expovariate(rate))
-            store.put(env.now)
-
-    def server():
-        while True:
-            group = [(yield store.get())]
-            while store.items and len(group) < most:
-                group.append((yield store.get()))
-            yield env.timeout(service(len(group)))
-            latencies.extend(env.now - begun for begun in group)
-
-    env.process(source())
-    for _ in range(count):
-        env.process(server())
-    env.run(until=n / rate)
-    kept = sorted(latencies[len(latencies) // 10 :])
-    return kept[int(0.95 * len(kept))]
-
-
-LOADS = [(c, most, load) for c in (1, 2, 5) for most in (1, 8) for load in (0.2, 0.4, 0.6, 0.7, 0.8)]
-
-
-@pytest.mark.parametrize(("count", "most", "load"), LOADS)
-def test_p95_is_the_simulation_s(count, most, load):
-    def service(k):
-        return 0.010 + 0.004 * (k - 1)
-
-    rate = load * count * most / service(most)
-    n = 12000
-    expected = simulated(rate, count, service, most, 7, n)
-    assert queueing.waiting(rate, count, service, most).p95_s == pytest.approx(expected, rel=0.10)
-
-
-def test_more_than_it_can_take_is_unstable():
-    assert not queueing.waiting(200.0, 1, lambda k: 0.01 * k, 1).stable
-
-
-MINILM = architecture.named("minilm-l6-h384")
+def catalogue(*names):
+    return [devices.named(name) for name in names] if names else list(devices.shipped().values())
 
 
 def test_more_traffic_needs_no_fewer_devices_and_the_sentence_names_the_loser():
-    two = {name: devices.named(name) for name in ("L4", "T4", "A100-SXM-80GB")}
-    plans = [planner.plan(MINILM, planner.Traffic(day, p95_s=0.1), two) for day in (1e4, 1e7, 1e9)]
-    assert all("runner-up" in one.sentence for one in plans)
-    counts = [next(p.devices for p in one.plans if p.device == "L4") for one in plans]
-    assert counts == sorted(counts) and counts[-1] > counts[0]
-    best = plans[-1].plans[0]
+    three = catalogue("L4", "T4", "A100-SXM-80GB")
+    needs = [Need(Traffic(day, p95_s=0.1)) for day in (1e4, 1e7, 1e9)]
+    listed = [planner.plans(REQUEST, three, need) for need in needs]
+    for plans, need in zip(listed, needs, strict=True):
+        assert "The runner-up, " in sentences.cheapest(plans, need.traffic)
+    l4 = [next(plan.devices for plan in plans if plan.device == "L4") for plans in listed]
+    assert l4 == sorted(l4) and l4[-1] > l4[0]
+    best = listed[-1][0].bill
     assert best.usd_low80 <= best.usd_per_month <= best.usd_high80
 
 
-def test_a_limit_nobody_meets_is_said():
-    answer = planner.plan(MINILM, planner.Traffic(1e5, p95_s=1e-6), {"L4": devices.named("L4")})
-    assert "No device" in answer.sentence and answer.plans[0].reason
+def test_a_limit_nobody_meets_is_said_with_the_constraint_that_failed():
+    tight = Need(Traffic(1e5, p95_s=1e-6))
+    plans = planner.plans(REQUEST, catalogue("L4"), tight)
+    assert not plans[0].possible
+    assert "over the limit of 0.001 ms" in plans[0].reason
+    assert sentences.cheapest(plans, tight.traffic).startswith("L4 cannot serve this: one request")
+    assert sentences.cheapest([], tight.traffic).startswith("No device of the catalogue")
 
 
-@pytest.mark.parametrize("changes", [{"peak": 0.5}, {"hit_rate": 1.0}, {"p95_s": 0.0}, {"keep": -1}])
-def test_nonsense_traffic_is_refused(changes):
-    with pytest.raises(UsageError):
-        planner.Traffic(**({"requests_per_day": 1e5} | changes))
+@pytest.mark.parametrize("daily", [1e5, 1e7, 1e9])
+def test_the_cheapest_two_are_those_of_the_whole_catalogue(daily):
+    need = replace(NEED, traffic=replace(TEN_MILLION, requests_per_day=daily))
+    assert (
+        planner.best_two(REQUEST, catalogue(), need)
+        == planner.plans(REQUEST, catalogue(), need)[:2]
+    )
 
 
-def test_prices():
-    assert prices.hourly(devices.named("L4")).usd_per_hour > 0
-    assert prices.hourly(devices.named("L4"), "spot").usd_per_hour < prices.hourly(devices.named("L4")).usd_per_hour
-    assert prices.intensity("Sweden") < prices.intensity("world")
-    for wrong in (0.0, -1.0):
-        with pytest.raises(UsageError):
-            prices.check_price(wrong)
-    with pytest.raises(UsageError, match="near names"):
-        prices.intensity("Atlantis")
-    assert prices.owned(10000, 3, 300).usd_per_hour == pytest.approx(0.4387, rel=0.01)
+def test_the_sentence_names_the_runner_up_and_why_it_loses():
+    best = planner.best_two(REQUEST, catalogue(), NEED)
+    text = sentences.cheapest(best, TEN_MILLION)
+    assert text.startswith(f"{best[0].devices} × {best[0].device} for $")
+    assert f"The runner-up, {best[1].devices} × {best[1].device}" in text
+    assert "% more: " in text
 
 
-DEMO = planner.Traffic(1e7, p95_s=0.05, history_tokens=211, candidates=100, candidate_tokens=12)
+def test_a_device_of_one_s_own_has_the_price_of_its_owner():
+    own = replace(NEED, own={"RTX-5090": prices.typed(0.01)})
+    plan = next(p for p in planner.plans(REQUEST, catalogue(), own) if p.device == "RTX-5090")
+    assert plan.usd_per_month == pytest.approx(0.01 * 730 * plan.devices)
+    assert plan.document()["price_source"] == "typed in"
 
 
-def test_the_demo_s_best_model_on_every_device_of_the_catalogue():
+def test_a_surer_service_takes_more_devices_and_more_energy():
+    plain = planner.plan_device(REQUEST, devices.named("L4"), NEED)
+    surer = planner.plan_device(
+        REQUEST, devices.named("L4"), replace(NEED, reserve=Reserve(0.9999999))
+    )
+    assert surer.devices > plain.devices
+    assert surer.bill.t_co2e_per_month > plain.bill.t_co2e_per_month
+
+
+def test_the_curve_never_falls_with_more_users():
+    few = catalogue("L4", "T4", "H100-SXM-80GB")
+    steps = planner.curve(lambda need: planner.best_two(REQUEST, few, need), NEED)
+    assert [step.users for step in steps] == [10.0**power for power in range(3, 10)]
+    dollars = [step.best[0].usd_per_month for step in steps]
+    assert dollars == sorted(dollars)
+
+
+def test_every_device_of_the_catalogue_has_a_plan_or_a_reason():
     began = time.process_time()
-    answer = planner.plan(MINILM, DEMO, devices.shipped())
+    plans = planner.plans(Request(MINILM, 211, 12, 100), catalogue(), NEED)
     assert time.process_time() - began < 5
-    assert {one.device for one in answer.plans} == set(devices.shipped())
-    best, other = answer.plans[0], answer.plans[1]
-    assert best.device in answer.sentence and other.device in answer.sentence and "% more" in answer.sentence
-    for one in answer.plans:
-        assert one.devices == 0 or one.t_co2e_per_month > 0
-        if one.usd_per_month is not None:
-            assert one.p95_s <= 0.05 and one.usd_low80 <= one.usd_per_month
-            assert one.usd_high80 is None or one.usd_per_month <= one.usd_high80
+    assert {plan.device for plan in plans} == set(devices.shipped())
+    for plan in plans:
+        if not plan.possible:
+            assert plan.reason and plan.devices == 0
+            continue
+        assert plan.bill.fleet.p95_s <= 0.05
+        if plan.usd_per_month is None:
+            assert "nobody in the price list rents it out" in plan.note
         else:
-            assert one.reason
+            assert plan.bill.usd_low80 <= plan.usd_per_month
+            assert plan.bill.usd_high80 is None or plan.usd_per_month <= plan.bill.usd_high80
 
 
-@pytest.mark.parametrize("name", ["minilm-l6", "bert-large", "smollm2-135m", "qwen2.5-7b", "llama-3-8b", "llama-3-70b"])
-def test_no_plan_whose_weights_and_activations_do_not_fit(name):
-    """The bytes of weights alone, and the upper end of predicted memory, are within the device of every plan."""
-    shape = architecture.named(name)
-    traffic = planner.Traffic(1e4, p95_s=1e6, history_tokens=1000, candidates=500, candidate_tokens=30)
-    for precision in ("fp16", "int8"):
-        for one in planner.plan(shape, traffic, devices.shipped(), precision=precision).plans:
-            memory = devices.named(one.device).memory_gb
-            if one.devices and memory:
-                assert counts.weight_bytes(shape, precision) / 1e9 < memory
-                need = planner.memory_gb(
-                    shape, traffic, precision, query.framework("pytorch"), devices.named(one.device)
-                )
-                assert need <= memory
-            elif "does not fit" in one.reason:
-                assert f"{memory:g} GB" in one.reason
+@pytest.mark.parametrize(
+    "name", ["minilm-l6", "bert-large", "smollm2-135m", "qwen2.5-7b", "llama-3-8b", "llama-3-70b"]
+)
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_no_plan_whose_weights_and_activations_do_not_fit(name, precision):
+    shape = model_catalogue.named(name)
+    request = Request(shape, 1000, 30, 500, precision=precision)
+    need = Need(Traffic(1e4, p95_s=1e4), largest_batch=16)
+    for plan in planner.plans(request, catalogue(), need):
+        memory_gb = devices.named(plan.device).memory_gb
+        if plan.possible and memory_gb:
+            assert weights.weight_bytes(shape, precision) / 1e9 < memory_gb
+            assert request.memory_gb(devices.named(plan.device), 16.0).high <= memory_gb
+        elif "does not fit" in plan.reason:
+            assert f"{memory_gb:g} GB" in plan.reason
 
 
 def test_a_70b_model_fits_no_small_card():
-    small = {name: devices.named(name) for name in ("T4", "L4", "A100-SXM-80GB")}
-    answer = planner.plan(architecture.named("llama-3-70b"), planner.Traffic(1e4, p95_s=60), small)
-    assert all("does not fit" in one.reason for one in answer.plans)
+    request = Request(model_catalogue.named("llama-3-70b"))
+    need = Need(Traffic(1e4, p95_s=60))
+    plans = planner.plans(request, catalogue("T4", "L4", "A100-SXM-80GB"), need)
+    assert all("does not fit" in plan.reason for plan in plans)

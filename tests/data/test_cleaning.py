@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from llmrec_core.data import cleaning, suspicion, textchecks
+from llmrec_core.data.cleaning import inspection, pleas, suspicion, text_checks, triggers
 from llmrec_core.data.dataset import build_dataset
 from llmrec_core.errors import UsageError
 
@@ -26,7 +26,9 @@ def planted():
     rows += [("u1", rows[12][1], 3.0, rows[12][3] + 60)]  # the same user and item a minute later
     rows += [("u2", "i99", 4.0, 4_000_000_000.0), ("u2", "i98", 4.0, 5.0)]  # 2096 and 1970
     rows += [("u3", "i97", 77.0, START)] if len(rows) > 1 else []
-    rows += [("bot", f"i{n % 60}", 4.0, START + n * 60) for n in range(1_200)]  # one a minute, round the clock
+    rows += [
+        ("bot", f"i{n % 60}", 4.0, START + n * 60) for n in range(1_200)
+    ]  # one a minute, round the clock
     rows += [(f"twin{t}", f"i{n}", 5.0, START + n * DAY) for t in range(2) for n in range(10)]
     rows += [("odd", f"rare{n}", 5.0, START + n * DAY) for n in range(10)]
     rows += [(f"fan{n}", "pushed", 5.0, START + n) for n in range(25)]
@@ -42,13 +44,16 @@ def planted():
             ],
         }
     )
-    return build_dataset("toy", pd.DataFrame(rows, columns=["user_id", "item_id", "rating", "timestamp"]), items)
+    return build_dataset(
+        "toy", pd.DataFrame(rows, columns=["user_id", "item_id", "rating", "timestamp"]), items
+    )
 
 
 def found(report):
     return {finding.check: finding for finding in report.findings}
 
 
+@pytest.mark.threat("prompt-like", "shilling")
 @pytest.mark.parametrize(
     ("check", "count", "example"),
     [
@@ -65,26 +70,26 @@ def found(report):
     ],
 )
 def test_each_check_finds_what_was_planted(check, count, example):
-    finding = found(cleaning.inspect(planted()))[check]
+    finding = found(inspection.inspect(planted()))[check]
     assert finding.count == count
     assert any(example in text for text in finding.examples)
 
 
 def test_repeats_and_missing_titles_are_counted():
-    report = found(cleaning.inspect(planted()))
+    report = found(inspection.inspect(planted()))
     assert report["repeats"].count > 0
     assert report["untitled"].count == report["untitled"].total - 4
 
 
 def test_defaults_remove_only_what_cannot_be_true():
     data = planted()
-    cleaned, report = cleaning.clean(data)
+    cleaned, report = inspection.clean(data)
     assert len(data.interactions) - len(cleaned.interactions) == 1 + 2 + 1
     assert cleaned.items.title[0] == "Ballaké Sissoko"
     assert cleaned.content_hash != data.content_hash
-    assert cleaning.clean(data)[0].content_hash == cleaned.content_hash
+    assert inspection.clean(data)[0].content_hash == cleaned.content_hash
     assert [step.step for step in report.steps] == [
-        "imported",
+        "as imported",
         "duplicates",
         "impossible-times",
         "off-scale",
@@ -95,10 +100,10 @@ def test_defaults_remove_only_what_cannot_be_true():
 
 def test_switches_and_k_core():
     data = planted()
-    off = dict.fromkeys(cleaning.SWITCHES, False)
-    same, _ = cleaning.clean(data, off)
+    off = dict.fromkeys(inspection.SWITCHES, False)
+    same, _ = inspection.clean(data, off)
     assert same.content_hash == data.content_hash
-    cleaned, report = cleaning.clean(data, {**off, "bots": True, "trigger-words": True}, k_core=5)
+    cleaned, report = inspection.clean(data, {**off, "bots": True, "trigger-words": True}, k_core=5)
     users, counts = np.unique(cleaned.interactions.user, return_counts=True)
     assert data.user_code("bot") not in users
     assert counts.min() >= 5
@@ -106,9 +111,10 @@ def test_switches_and_k_core():
     assert cleaned.items.title[data.item_code("pushed")] == ""
     assert report.steps[-1].step == "5-core"
     with pytest.raises(UsageError, match="unknown switch 'robots'"):
-        cleaning.clean(data, {"robots": True})
+        inspection.clean(data, {"robots": True})
 
 
+@pytest.mark.threat("leakage")
 def test_pairs_that_leak_between_splits():
     data = planted()
     pairs = pd.DataFrame(
@@ -119,22 +125,43 @@ def test_pairs_that_leak_between_splits():
             "label": [1.0, 0, 1],
         }
     )
-    leaky = build_dataset("toy", pd.DataFrame({"user_id": ["a"], "item_id": ["x"]}), extras={"pairs": pairs})
-    cleaned, report = cleaning.clean(leaky)
+    leaky = build_dataset(
+        "toy", pd.DataFrame({"user_id": ["a"], "item_id": ["x"]}), extras={"pairs": pairs}
+    )
+    cleaned, report = inspection.clean(leaky)
     assert found(report)["leakage"].examples == ["train: user a, item x"]
     assert cleaned.extras["pairs"].item_id.tolist() == ["y", "x"]
-    assert found(cleaning.inspect(data))["leakage"].total == 0
+    assert found(inspection.inspect(data))["leakage"].count is None
 
 
 def test_data_without_times_ratings_or_titles_has_a_report_too():
-    bare = build_dataset("toy", pd.DataFrame({"user_id": ["a", "a", "b"], "item_id": ["x", "y", "x"]}), order="none")
-    assert all(finding.count == 0 for finding in cleaning.inspect(bare).findings)
-    alike = build_dataset(
-        "toy", pd.DataFrame({"user_id": ["a"], "item_id": ["x"], "rating": [3.0], "timestamp": [7.0]})
+    bare = build_dataset(
+        "toy", pd.DataFrame({"user_id": ["a", "a", "b"], "item_id": ["x", "y", "x"]}), order="none"
     )
-    assert all(finding.count == 0 for finding in cleaning.inspect(alike).findings)
+    report = found(inspection.inspect(bare))
+    assert report["untitled"].count == report["untitled"].total == 2
+    for check, reason in [
+        ("impossible-times", "no times"),
+        ("bursts", "ratings are alike"),
+        ("same-title", "no item has a title"),
+        ("leakage", "no labelled pairs"),
+    ]:
+        assert report[check].count is None
+        assert reason in report[check].reason
+    others = {"untitled", "shilling", "planted-words"}
+    assert all(not finding.count for check, finding in report.items() if check not in others)
 
 
-@pytest.mark.parametrize("module", [suspicion, textchecks])
+def test_the_worst_case_is_not_silent():
+    """Every time before 1980 is as many impossible times as rows, not none."""
+    rows = pd.DataFrame(
+        {"user_id": ["a", "b"], "item_id": ["x", "y"], "rating": [3.0, 1], "timestamp": [7.0, 9]}
+    )
+    assert found(inspection.inspect(build_dataset("toy", rows)))["impossible-times"].count == 2
+    positions = build_dataset("toy", rows, order="position")
+    assert found(inspection.inspect(positions))["impossible-times"].count is None
+
+
+@pytest.mark.parametrize("module", [suspicion, text_checks, pleas, triggers])
 def test_examples_in_the_documentation(module):
     assert doctest.testmod(module).failed == 0

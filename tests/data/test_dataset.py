@@ -87,7 +87,9 @@ def test_the_hash_knows_every_value_and_nothing_else():
     assert build_dataset("other name", ratings(), FILMS).content_hash == data.content_hash
     changed = ratings((("b", "51", 4, 10), ("a", "50", 5, 20), ("b", "99", 2, 30)))
     assert build_dataset("toy", changed, FILMS).content_hash != data.content_hash
-    assert build_dataset("toy", ratings(), FILMS.assign(year=2000)).content_hash != data.content_hash
+    assert (
+        build_dataset("toy", ratings(), FILMS.assign(year=2000)).content_hash != data.content_hash
+    )
 
 
 def test_a_data_set_without_interactions_is_refused():

@@ -17,13 +17,16 @@ from hypothesis import strategies as st
 
 import llmrec_core
 from llmrec_core.data import store
-from llmrec_core.data.dataset import load_dataset
-from llmrec_core.data.importing import import_path, plan_import
-from llmrec_core.data.tables import Options
+from llmrec_core.data.catalogue import load_dataset
+from llmrec_core.data.importing.described_table import Options
+from llmrec_core.data.importing.plan import plan_import
+from llmrec_core.data.importing.reading import import_path
 from llmrec_core.errors import DataError, LlmrecError, UsageError
 from llmrec_core.settings import Settings
 
-GOOD = "user_id,item_id,rating,timestamp\nu1,i1,5,1500000000\nu1,i2,3,1500000100\nu2,i1,1,1500000200\n"
+GOOD = (
+    "user_id,item_id,rating,timestamp\nu1,i1,5,1500000000\nu1,i2,3,1500000100\nu2,i1,1,1500000200\n"
+)
 
 
 @pytest.fixture
@@ -74,12 +77,18 @@ CASES = {
         "user_id,item_id\nJosé,i1\n".encode() + "René,i2\n".encode("latin-1"),
         r"line 2 is UTF-8, line 3 is not.*--encoding",
     ),
-    "two columns of one name": (GOOD.replace("rating", "user_id").encode(), r"columns 1 and 3.*'user_id'"),
+    "two columns of one name": (
+        GOOD.replace("rating", "user_id").encode(),
+        r"columns 1 and 3.*'user_id'",
+    ),
     "a longer row": (
         (GOOD + "u3,i1,2,1500000300,more\n").encode(),
         r"line 5: 5 columns where the others have 4.*--skip-bad-rows",
     ),
-    "a word for a rating": (GOOD.replace("i2,3", "i2,good").encode(), r"line 3, column 'rating': 'good' is no number"),
+    "a word for a rating": (
+        GOOD.replace("i2,3", "i2,good").encode(),
+        r"line 3, column 'rating': 'good' is no number",
+    ),
     "a word for a time": (
         GOOD.replace("1500000100", "yesterday").encode(),
         r"line 3, column 'timestamp'|no known form",
@@ -97,22 +106,38 @@ CASES = {
     "zip in a zip": (zipped(**{"inner.zip": zipped(a="b")}), "archive in an archive"),
     "zip bomb": (zipped(**{"ratings.csv": b"0" * 300_000_000}), "expands"),
     "empty zip": (zipped(), "no files"),
-    "Office document": (zipped(**{"[Content_Types].xml": "<x/>", "xl/sheet1.xml": "<x/>"}), "save the sheet as CSV"),
+    "Office document": (
+        zipped(**{"[Content_Types].xml": "<x/>", "xl/sheet1.xml": "<x/>"}),
+        "save the sheet as CSV",
+    ),
     "torch file": (zipped(**{"archive/data.pkl": "x"}), "pickle"),
     "truncated parquet": (PARQUET.getvalue()[:-100], "cannot be read as Parquet"),
     "parquet in name only": (b"PAR1" + b"x" * 100, "cannot be read as Parquet"),
     "HDF5": (b"\x89HDF\r\n\x1a\n" + b"\0" * 100, "an HDF5 file"),
     "NumPy": (b"\x93NUMPY\x01\x00" + b"x" * 100, "a NumPy array"),
     "one JSON object": (b'{\n "users": 1,\n "items": 2\n}\n', "one JSON object"),
-    "damaged JSON": (b'[{"user_id": 1, "item_id": 2},\n{"user_id": 1, item_id: 2}]', r"line 2, column"),
-    "damaged JSON line": (b'{"user_id": 1, "item_id": 2}\n{"user_id": 1, \n', r"line 2: not a JSON object"),
+    "damaged JSON": (
+        b'[{"user_id": 1, "item_id": 2},\n{"user_id": 1, item_id: 2}]',
+        r"line 2, column",
+    ),
+    "damaged JSON line": (
+        b'{"user_id": 1, "item_id": 2}\n{"user_id": 1, \n',
+        r"line 2: not a JSON object",
+    ),
     "JSON of numbers": (b"[\n1, 2, 3]", "one column only"),
-    "deep JSON": (b'[{"user_id": ' + b"[" * 100_000 + b"]" * 100_000 + b"}]", "nested|damaged|deep|recursion"),
+    "deep JSON": (
+        b'[{"user_id": ' + b"[" * 100_000 + b"]" * 100_000 + b"}]",
+        "nested|damaged|deep|recursion",
+    ),
     "no interactions": (b"item_id,title\n1,Heat\n2,Speed\n", "no table of interactions"),
-    "prose": (b"Once upon a time there was a user\nwho liked an item very much indeed\n", "one column|--user"),
+    "prose": (
+        b"Once upon a time there was a user\nwho liked an item very much indeed\n",
+        "one column|--user",
+    ),
 }
 
 
+@pytest.mark.threat("crafted-table", "zip-bomb", "failed-import")
 @pytest.mark.parametrize("case", CASES)
 def test_bad_files_get_one_sentence_and_nothing_is_stored(case, home, tmp_path):
     content, told = CASES[case]
@@ -127,9 +152,11 @@ def test_bad_files_get_one_sentence_and_nothing_is_stored(case, home, tmp_path):
     assert not home.datasets.exists() or not list(home.datasets.iterdir())
 
 
+@pytest.mark.threat("pickle")
 @pytest.mark.parametrize("protocol", [0, 1, 2, 5])
 @pytest.mark.parametrize(
-    "wrap", [lambda content: content, gzip.compress, lambda content: zipped(**{"ratings.csv": content})]
+    "wrap",
+    [lambda content: content, gzip.compress, lambda content: zipped(**{"ratings.csv": content})],
 )
 def test_pickles_are_refused_by_content_and_never_run(protocol, wrap, home, tmp_path):
     marker = tmp_path / "marker"
@@ -140,15 +167,19 @@ def test_pickles_are_refused_by_content_and_never_run(protocol, wrap, home, tmp_
     assert not marker.exists()
 
 
+@pytest.mark.threat("pickle")
 def test_no_code_of_ours_unpickles():
     root = Path(llmrec_core.__file__).parent
     banned = re.compile(
         r"^\s*(import|from)\s+(pickle|dill|joblib|cloudpickle)\b|read_pickle|allow_pickle=True|weights_only=False",
         re.MULTILINE,
     )
-    assert [path.name for path in root.rglob("*.py") if banned.search(path.read_text(encoding="utf-8"))] == []
+    assert [
+        path.name for path in root.rglob("*.py") if banned.search(path.read_text(encoding="utf-8"))
+    ] == []
 
 
+@pytest.mark.threat("path-names")
 @pytest.mark.parametrize(
     "name",
     [
@@ -181,6 +212,7 @@ def test_names_cannot_leave_the_home(name, home, tmp_path):
     assert not home.home.exists()
 
 
+@pytest.mark.threat("path-names")
 @pytest.mark.parametrize("name", ["con", "nul.txt", "aux"])
 def test_names_that_are_devices_elsewhere_are_only_names(name, home, tmp_path):
     path = tmp_path / "ratings.csv"
@@ -190,6 +222,7 @@ def test_names_that_are_devices_elsewhere_are_only_names(name, home, tmp_path):
     assert load_dataset(name, home).n_users == 2
 
 
+@pytest.mark.threat("failed-import")
 def test_a_failed_import_leaves_the_stored_version_as_it_was(home, tmp_path):
     path = tmp_path / "ratings.csv"
     path.write_text(GOOD)
@@ -204,6 +237,7 @@ def test_a_failed_import_leaves_the_stored_version_as_it_was(home, tmp_path):
     assert load_dataset("toy@1", home).content_hash == before
 
 
+@pytest.mark.threat("failed-import", "full-disk")
 def test_a_full_disk_is_a_sentence(home, tmp_path, monkeypatch):
     path = tmp_path / "ratings.csv"
     path.write_text(GOOD)
@@ -217,6 +251,7 @@ def test_a_full_disk_is_a_sentence(home, tmp_path, monkeypatch):
     assert not list(home.datasets.iterdir())
 
 
+@pytest.mark.threat("damaged-data")
 def test_a_stored_file_that_was_changed_is_refused(home, tmp_path):
     path = tmp_path / "ratings.csv"
     path.write_text(GOOD)
@@ -235,7 +270,10 @@ def test_a_stored_file_that_was_changed_is_refused(home, tmp_path):
         load_dataset("toy", home)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.threat("any-bytes")
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.binary(max_size=400), st.integers(0, 200))
 def test_any_bytes_give_a_plan_or_a_sentence(tmp_path, noise, cut):
     path = tmp_path / "noise.csv"
@@ -247,7 +285,10 @@ def test_any_bytes_give_a_plan_or_a_sentence(tmp_path, noise, cut):
             assert "\n" not in str(error)
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.threat("any-bytes", "crafted-table")
+@settings(
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.integers(8, len(PARQUET.getvalue()) - 1), st.integers(0, 255))
 def test_damaged_parquet_never_takes_the_process(tmp_path, position, value):
     content = bytearray(PARQUET.getvalue())
@@ -268,21 +309,29 @@ def test_missing_paths_and_empty_folders(home, tmp_path):
         import_path(tmp_path / "empty", "toy", home)
 
 
+@pytest.mark.threat("crafted-table", "decoded-size")
 def test_long_lines_are_refused(tmp_path, monkeypatch):
-    from llmrec_core.data import textstream
+    from llmrec_core.data.importing import text_stream
 
-    monkeypatch.setattr(textstream, "MAX_LINE_BYTES", 1_000)
+    monkeypatch.setattr(text_stream, "MAX_LINE_BYTES", 1_000)
     path = tmp_path / "ratings.csv"
     path.write_text(GOOD + "u3," + "x" * 5_000_000 + ",1,1500000300\n")
     with pytest.raises(DataError, match=r"line \d+: longer than"):
-        plan_import(path, Options())
+        plan_import(path, Options()).raise_problems()
 
 
 def test_bad_rows_can_be_left_out(home, tmp_path):
     path = tmp_path / "ratings.csv"
-    path.write_text(GOOD + "u3,i1,bad,1500000300\nu4,i4,4,1500000400,more,columns\nu5,i5,3,1500000500\n")
+    path.write_text(
+        GOOD + "u3,i1,bad,1500000300\nu4,i4,4,1500000400,more,columns\nu5,i5,3,1500000500\n"
+    )
     data = import_path(path, "toy", home, Options(skip_bad_rows=True))
-    assert data.users.user_id.tolist() == ["u1", "u2", "u3", "u5"] or data.users.user_id.tolist() == ["u1", "u2", "u5"]
+    assert data.users.user_id.tolist() == [
+        "u1",
+        "u2",
+        "u3",
+        "u5",
+    ] or data.users.user_id.tolist() == ["u1", "u2", "u5"]
     assert len(data.interactions) == 4
 
 

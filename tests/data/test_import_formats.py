@@ -7,22 +7,31 @@ import zipfile
 import pandas as pd
 import pytest
 
-from llmrec_core.data.importing import plan_import, read_plan
-from llmrec_core.data.tables import Options
-from llmrec_core.errors import DataError, UsageError
+from llmrec_core.data.importing.described_table import Options
+from llmrec_core.data.importing.plan import plan_import
+from llmrec_core.data.importing.reading import read_plan
+from llmrec_core.errors import UsageError
 
-EVENTS = [("u1", "i1", "5", 1_500_000_000), ("u1", "i2", "3.5", 1_500_000_100), ("u2", "i1", "1", 1_500_000_200)]
+EVENTS = [
+    ("u1", "i1", "5", 1_500_000_000),
+    ("u1", "i2", "3.5", 1_500_000_100),
+    ("u2", "i1", "1", 1_500_000_200),
+]
 
 
 def imported(path, **options):
-    chosen = Options(**options)
+    roles = ("user", "item", "rating", "time", "title")
+    columns = {role: options.pop(role) for role in roles if role in options}
+    chosen = Options(columns=columns, **options)
     return read_plan(plan_import(path, chosen), "toy", chosen)
 
 
 def as_rows(data):
     table = data.interactions
     users, items = data.users.user_id, data.items.item_id
-    return [(users[r.user], items[r.item], float(r.rating), r.timestamp) for r in table.itertuples()]
+    return [
+        (users[r.user], items[r.item], float(r.rating), r.timestamp) for r in table.itertuples()
+    ]
 
 
 EXPECTED = [(u, i, float(r), float(t)) for u, i, r, t in EVENTS]
@@ -50,12 +59,18 @@ JSON_ROWS = [
         ("ratings.dat", delimited("::")),
         ("ratings.txt", delimited("|", STANDARD)),
         ("ratings_Beauty.csv", delimited(",")),
-        ("toy.inter", delimited("\t", ("user_id:token", "item_id:token", "rating:float", "timestamp:float"))),
+        (
+            "toy.inter",
+            delimited("\t", ("user_id:token", "item_id:token", "rating:float", "timestamp:float")),
+        ),
         ("reviews.json", "\n".join(map(json.dumps, JSON_ROWS))),
         ("reviews.json", json.dumps(JSON_ROWS, indent=1)),
         (
             "steam.json",
-            "\n".join(str({"username": u, "product_id": i, "hours": float(r), "date": t}) for u, i, r, t in EVENTS),
+            "\n".join(
+                str({"username": u, "product_id": i, "hours": float(r), "date": t})
+                for u, i, r, t in EVENTS
+            ),
         ),
         ("ms.csv", delimited(",", STANDARD, [(u, i, r, t * 1000) for u, i, r, t in EVENTS])),
     ],
@@ -112,7 +127,9 @@ def test_latin_1_titles_and_flags_of_movielens_100k(tmp_path):
 
 def test_a_folder_of_tables_is_joined_and_what_is_left_out_is_said(tmp_path):
     (tmp_path / "ratings.dat").write_text(delimited("::"))
-    (tmp_path / "movies.dat").write_text("i1::Matrix, The (1999)::Action|Sci-Fi\ni9::Heat (1995)::Crime\n")
+    (tmp_path / "movies.dat").write_text(
+        "i1::Matrix, The (1999)::Action|Sci-Fi\ni9::Heat (1995)::Crime\n"
+    )
     (tmp_path / "friends.csv").write_text("user_id,friend_id\nu1,u2\nu2,u1\n")
     (tmp_path / "links.csv").write_text("item_id,imdb\ni1,0133093\n")
     (tmp_path / "README.md").write_text("hello")
@@ -127,12 +144,29 @@ def test_a_folder_of_tables_is_joined_and_what_is_left_out_is_said(tmp_path):
 
 def test_yelp_and_goodreads_like_dumps(tmp_path):
     (tmp_path / "review.json").write_text(
-        json.dumps({"review_id": "r", "user_id": "u1", "business_id": "b1", "stars": 4, "date": "2018-07-07 22:09:11"})
+        json.dumps(
+            {
+                "review_id": "r",
+                "user_id": "u1",
+                "business_id": "b1",
+                "stars": 4,
+                "date": "2018-07-07 22:09:11",
+            }
+        )
     )
     (tmp_path / "business.json").write_text(
-        json.dumps({"business_id": "b1", "name": "Café Ö", "categories": "Coffee, Food", "hours": {"Mo": "9-5"}})
+        json.dumps(
+            {
+                "business_id": "b1",
+                "name": "Café Ö",
+                "categories": "Coffee, Food",
+                "hours": {"Mo": "9-5"},
+            }
+        )
     )
-    (tmp_path / "user.json").write_text(json.dumps({"user_id": "u1", "name": "Ann", "friends": "u2, u3"}))
+    (tmp_path / "user.json").write_text(
+        json.dumps({"user_id": "u1", "name": "Ann", "friends": "u2, u3"})
+    )
     data = imported(tmp_path)
     assert (data.items.title[0], data.items.genres[0]) == ("Café Ö", "Coffee|Food")
     assert data.extras["edges"].friend_id.tolist() == ["u2", "u3"]
@@ -160,7 +194,10 @@ def test_histories_and_candidate_lists_of_llmrank(tmp_path):
         ("1", "5"),
         ("1", "1"),
     ]
-    assert data.extras["lists"].values.tolist() == [["bm25", "0", "4 6 5 2"], ["bm25", "1", "6 1 3 4"]]
+    assert data.extras["lists"].values.tolist() == [
+        ["bm25", "0", "4 6 5 2"],
+        ["bm25", "1", "6 1 3 4"],
+    ]
 
 
 PROMPT = (
@@ -198,15 +235,14 @@ def test_what_cannot_be_decided_is_asked_and_the_flag_settles_it(tmp_path):
         imported(path)
     assert len(imported(path, kind="interactions").interactions) == 3
     path.write_text("who,what,when_\na,x,01/02/2013\nb,y,03/04/2013\n")
-    with pytest.raises(DataError, match="--user and --item"):
+    with pytest.raises(UsageError, match="--user and --item"):
         imported(path)
     with pytest.raises(UsageError, match="--time-format"):
         imported(path, user="who", item="what", time="when_")
-    assert as_rows(imported(path, user="1", item="2", time="3", time_format="%d/%m/%Y"))[0][3] == 1_359_676_800
-    path.write_text("151603712,The Elder Scrolls V,purchase,1.0,0\n151603712,Fallout 4,play,87.0,0\n")
-    with pytest.raises(UsageError, match="--user and --item"):
-        imported(path)
-    assert len(imported(path, user="1", item="2", rating="4").interactions) == 2
+    assert (
+        as_rows(imported(path, user="1", item="2", time="3", time_format="%d/%m/%Y"))[0][3]
+        == 1_359_676_800
+    )
 
 
 def test_no_times_means_no_order_unless_said(tmp_path):

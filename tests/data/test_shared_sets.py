@@ -10,16 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from llmrec_core.data.dataset import load_dataset
-from llmrec_core.data.importing import import_path, plan_import
-from llmrec_core.data.tables import Options
+from llmrec_core.data.catalogue import load_dataset
+from llmrec_core.data.importing.described_table import Options
+from llmrec_core.data.importing.plan import plan_import
+from llmrec_core.data.importing.reading import import_path
 from llmrec_core.errors import LlmrecError
 from llmrec_core.settings import Settings
 
 SHARED = Path(os.environ.get("LLMREC_SHARED_DATA") or Path(__file__).parents[3] / "shared" / "data")
-pytestmark = pytest.mark.skipif(
-    not SHARED.is_dir(), reason="the project's data sets are not here: set LLMREC_SHARED_DATA"
-)
+pytestmark = pytest.mark.outside_data(SHARED)
 COUNTS = {  # users, items, interactions, order, other tables
     "amazon-beauty": (22_332, 12_086, 198_215, "time", {}),
     "lastfm-2k": (1_892, 17_632, 92_834, "none", {"edges": 25_434, "tags": 186_479}),
@@ -45,7 +44,12 @@ def home(tmp_path):
 def test_every_set_imports_with_no_flag(name, home):
     data = import_path(SHARED / name, name, home)
     users, items, interactions, order, extras = COUNTS[name]
-    assert (data.n_users, data.n_items, len(data.interactions), data.order) == (users, items, interactions, order)
+    assert (data.n_users, data.n_items, len(data.interactions), data.order) == (
+        users,
+        items,
+        interactions,
+        order,
+    )
     assert {key: len(table) for key, table in data.extras.items()} == extras
     assert load_dataset(name, home).content_hash == data.content_hash
     assert (data.items.title != "").mean() > 0.95
@@ -77,7 +81,13 @@ HARMLESS = {  # variants that are still readable data in that form
     "cut in a row": set(MAIN),
     "an open quotation mark": {"lastfm-2k", "llmrank-games"},
     "words for numbers": {"llmrank-games"},
-    "unknown names": {"amazon-beauty", "llmrank-games", "ml-latest-small", "lastfm-2k", "tallrec-movie"},
+    "unknown names": {
+        "amazon-beauty",
+        "llmrank-games",
+        "ml-latest-small",
+        "lastfm-2k",
+        "tallrec-movie",
+    },
 }
 
 
@@ -107,4 +117,4 @@ def test_a_damaged_gzip_in_a_folder_stops_the_import(tmp_path):
     target.chmod(0o644)
     target.write_bytes(target.read_bytes()[:-1000])
     with pytest.raises(LlmrecError, match="damaged"):
-        plan_import(tmp_path / "beauty", Options())
+        plan_import(tmp_path / "beauty", Options()).raise_problems()

@@ -19,12 +19,21 @@ def random_data(users=30, items=60, seed=0, shuffle=False, **kwargs):
     ]
     if shuffle:
         rows = [rows[i] for i in rng.permutation(len(rows))]
-    return build_dataset("toy", pd.DataFrame(rows, columns=["user_id", "item_id", "rating", "timestamp"]), **kwargs)
+    return build_dataset(
+        "toy", pd.DataFrame(rows, columns=["user_id", "item_id", "rating", "timestamp"]), **kwargs
+    )
 
 
 def test_leave_one_out_takes_the_last_two_and_keeps_ties_in_file_order():
     rows = pd.DataFrame(
-        [("a", "x", 3.0), ("a", "y", 1.0), ("a", "z", 3.0), ("a", "w", 3.0), ("b", "x", 1.0), ("b", "y", 1.0)],
+        [
+            ("a", "x", 3.0),
+            ("a", "y", 1.0),
+            ("a", "z", 3.0),
+            ("a", "w", 3.0),
+            ("b", "x", 1.0),
+            ("b", "y", 1.0),
+        ],
         columns=["user_id", "item_id", "timestamp"],
     )
     data = build_dataset("toy", rows)
@@ -38,6 +47,7 @@ def test_leave_one_out_takes_the_last_two_and_keeps_ties_in_file_order():
     assert made.item_counts.tolist() == [2, 2, 0, 0]
 
 
+@pytest.mark.threat("leakage")
 @pytest.mark.parametrize("name", ["loo", "time"])
 def test_nothing_that_is_asked_was_trained_on(name):
     made = split(random_data(), name)
@@ -49,6 +59,7 @@ def test_nothing_that_is_asked_was_trained_on(name):
         assert not set(case.relevant) & valid.get(case.user, set())
 
 
+@pytest.mark.threat("leakage")
 def test_the_time_cut_lets_nothing_of_the_future_into_training():
     data = random_data()
     made, (first, second) = split(data, "time"), time_cuts(data)
@@ -61,7 +72,9 @@ def test_the_time_cut_lets_nothing_of_the_future_into_training():
 
 
 def test_a_repeated_item_counts_once():
-    rows = pd.DataFrame({"user_id": ["a"] * 5, "item_id": list("xyxzw"), "timestamp": [1.0, 2, 3, 4, 5]})
+    rows = pd.DataFrame(
+        {"user_id": ["a"] * 5, "item_id": list("xyxzw"), "timestamp": [1.0, 2, 3, 4, 5]}
+    )
     assert [len(sequence) for sequence in split(build_dataset("toy", rows), "loo").sequences] == [4]
 
 
@@ -75,7 +88,12 @@ def test_splits_without_times():
     with pytest.raises(UsageError, match="loo, time"):
         split(data, "random")
     with pytest.raises(DataError, match="at least three"):
-        split(build_dataset("toy", pd.DataFrame({"user_id": ["a"], "item_id": ["x"], "timestamp": [1.0]})), "loo")
+        split(
+            build_dataset(
+                "toy", pd.DataFrame({"user_id": ["a"], "item_id": ["x"], "timestamp": [1.0]})
+            ),
+            "loo",
+        )
 
 
 @pytest.mark.parametrize("kind", ["20-uniform", "20-popular", "full"])
@@ -131,5 +149,9 @@ def test_cold_splits_ask_for_what_nobody_learned(name):
     made = split(random_data(), name)
     assert made.name == name and made.test
     for case in made.test:
-        learned = made.item_counts[case.relevant].sum() if name == "loo-cold-items" else len(made.train[case.user])
+        learned = (
+            made.item_counts[case.relevant].sum()
+            if name == "loo-cold-items"
+            else len(made.train[case.user])
+        )
         assert learned == 0

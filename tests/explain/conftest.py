@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from llmrec_core.contract.spec import RecommenderSpec, RunSpec
 from llmrec_core.data.dataset import build_dataset
-from llmrec_core.experiments.spec import RecommenderSpec, RunSpec
 
 ITEMS = 30
+HISTORY = [3, 7, 11, 2, 9]
+SPEC = RunSpec(recommender=RecommenderSpec(family="popularity"))
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +49,20 @@ def small_dataset():
 def backbones(tmp_path_factory):
     from tests.tiny import tiny_backbone
 
-    return {kind: tiny_backbone(tmp_path_factory.mktemp(kind), kind) for kind in ("bert", "llama", "gpt2", "gpt_neox")}
+    return {
+        kind: louder(tiny_backbone(tmp_path_factory.mktemp(kind), kind))
+        for kind in ("bert", "llama", "gpt2", "gpt_neox")
+    }
+
+
+def louder(folder):
+    """The model folder with four times its fresh weights, under which every score is nearly 0."""
+    from safetensors.torch import load_file, save_file
+
+    file = folder / "model.safetensors"
+    tensors = {name: 4.0 * w if w.ndim > 1 else w for name, w in load_file(file).items()}
+    save_file(tensors, file, metadata={"format": "pt"})
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -75,6 +90,23 @@ def language_model(small_dataset, backbones):
         return made
 
     return make
+
+
+@pytest.fixture
+def ask():
+    """A function that asks a recommender about item 15 after five films, and sees that the answer is JSON."""
+    import json
+
+    from llmrec_core.contract.parsing import parse
+    from llmrec_core.contract.requests import ExplainRequest
+    from llmrec_core.explain.answer import explain_answer
+
+    def asked(recommender, dataset, spec=SPEC, **fields):
+        fields = {"item": 15} | ({} if "user" in fields else {"history": HISTORY}) | fields
+        body = explain_answer(recommender, dataset, spec, parse(ExplainRequest, fields))
+        return json.loads(json.dumps(body))
+
+    return asked
 
 
 class Rule:

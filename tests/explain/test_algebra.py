@@ -1,13 +1,18 @@
 """Values of games whose answer is known by hand, and the estimator against the tables it has only seen part of."""
 
-from itertools import islice
+from itertools import islice, permutations
 
 import numpy as np
 import pytest
 
 from llmrec_core.explain.estimate import coalition_order, estimate, least_squares
-from llmrec_core.explain.game import shapley_from_table as simple
-from llmrec_core.explain.shapley import decayed_shapley, interactions_from_table, present, shapley_from_table, sizes_of
+from llmrec_core.explain.shapley import (
+    decayed_shapley,
+    interactions_from_table,
+    present,
+    shapley_from_table,
+    sizes_of,
+)
 
 
 def game_table(n, seed=0, curve=0.3, noise=0.02):
@@ -26,10 +31,16 @@ def test_two_players_by_hand():
     assert interactions_from_table(table).tolist() == [[0.0, 2.0], [2.0, 0.0]]
 
 
-def test_fast_equals_simple_and_adds_up():
-    table = game_table(7)
+def test_values_are_the_mean_effect_over_all_orders_and_add_up():
+    table = game_table(5)
     values = shapley_from_table(table)
-    assert np.allclose(values, simple(table), atol=1e-14)
+    effects = np.zeros(5)
+    for order in permutations(range(5)):
+        mask = 0
+        for player in order:
+            effects[player] += table[mask | 1 << player] - table[mask]
+            mask |= 1 << player
+    assert np.allclose(values, effects / 120, atol=1e-14)
     assert abs(table[0] + values.sum() - table[-1]) < 1e-12
 
 
@@ -51,21 +62,25 @@ def test_decay_in_closed_form_equals_enumeration(decay):
     assert np.allclose(decayed_shapley(weights, decay), shapley_from_table(table), atol=1e-12)
 
 
-@pytest.mark.parametrize("units", [(1.0,) * 5, (0.2, 1.7, 0.9, 1.2, 1.0), (0.0, 0.0, 3.0, 1.0, 1.0)])
+@pytest.mark.parametrize(
+    "units", [(1.0,) * 5, (0.2, 1.7, 0.9, 1.2, 1.0), (0.0, 0.0, 3.0, 1.0, 1.0)]
+)
 @pytest.mark.parametrize("scale", [0.7, 3.0])
 def test_closed_forms_of_the_process_equal_enumeration(units, scale):
     """phi of the covariance, and its prior variance, against the same functional applied to all 2^n coalitions."""
-    from llmrec_core.explain import estimate as module
+    from llmrec_core.explain import shapley_of_kernel as module
 
     n, dials = 5, (0.6, 2.0, 3.0, scale)
     masks = np.arange(1 << n)
     there = present(masks, n)
     z, long = 2.0 * there - 1, there @ np.array(units)
-    covariance = module._covariance(masks, long, z, dials)
-    cross, prior = module._functional(units, long, z, dials)
+    covariance = module.covariance_of(masks, long, z, dials)
+    cross, prior = module.functional(units, long, z, dials)
     phi = np.stack([shapley_from_table(column) for column in covariance.T])  # (coalitions, n)
     assert np.allclose(cross, phi, atol=1e-12)
-    assert np.allclose([shapley_from_table(column)[i] for i, column in enumerate(phi.T)], prior, atol=1e-12)
+    assert np.allclose(
+        [shapley_from_table(column)[i] for i, column in enumerate(phi.T)], prior, atol=1e-12
+    )
 
 
 def test_a_drift_with_the_length_is_found_from_few_coalitions():
@@ -75,7 +90,10 @@ def test_a_drift_with_the_length_is_found_from_few_coalitions():
     table = there @ np.linspace(-0.2, 0.2, 10) - 2 / (1 + np.exp(-(there @ lengths - 40) / 5))
     order = np.array(list(islice(coalition_order(10, 0), 96)))
     truth = shapley_from_table(table)
-    off = [np.abs(estimate(order, table[order], 10, given).values - truth).sum() for given in (lengths, None)]
+    off = [
+        np.abs(estimate(order, table[order], 10, given).values - truth).sum()
+        for given in (lengths, None)
+    ]
     assert off[0] < 0.3 * off[1]
 
 
@@ -83,7 +101,10 @@ def test_order_is_stratified_paired_and_complete():
     order = list(coalition_order(6, seed=3))
     assert sorted(order) == list(range(64)) and order[:2] == [0, 63]
     assert all(order[i] ^ order[i + 1] == 63 for i in range(0, 64, 2))
-    assert set(sizes_of(np.array(order[2:14]))) == {1, 5}  # singles first: leave-one-out comes with every estimate
+    assert set(sizes_of(np.array(order[2:14]))) == {
+        1,
+        5,
+    }  # singles first: leave-one-out comes with every estimate
     long = list(islice(coalition_order(25, seed=0), 400))
     assert len(set(long)) == 400 and set(sizes_of(np.array(long))) == set(range(26))
 
@@ -104,7 +125,9 @@ def test_estimate_adds_up_beats_least_squares_and_knows_its_error():
         truth, found = shapley_from_table(table), estimate(order, table[order], 9)
         assert abs(table[0] + found.values.sum() - table[-1]) < 1e-6
         errors.append(np.abs(found.values - truth).sum() / np.abs(truth).sum())
-        plain.append(np.abs(least_squares(order, table[order], 9) - truth).sum() / np.abs(truth).sum())
+        plain.append(
+            np.abs(least_squares(order, table[order], 9) - truth).sum() / np.abs(truth).sum()
+        )
         covered.append(np.mean(np.abs(found.values - truth) <= found.errors))
     assert np.mean(errors) < 0.5 * np.mean(plain)
     assert np.mean(covered) >= 0.85

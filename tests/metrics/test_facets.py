@@ -48,7 +48,11 @@ def test_pauses_and_attributes_are_read_from_the_data():
     made = split(dataset(), "loo")
     found = facets.facets(made, made.test)
     pause = found["pause before the withheld item"]
-    long = [case.user for case, group in zip(made.test, pause.groups, strict=True) if "30 days" in pause.names[group]]
+    long = [
+        case.user
+        for case, group in zip(made.test, pause.groups, strict=True)
+        if "30 days" in pause.names[group]
+    ]
     assert long == [0, 1, 2, 3, 4]  # those whose last item came 40 days later
     gender = found["gender"]
     assert gender.names == ("gender F", "gender M")

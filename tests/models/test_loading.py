@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from llmrec_core.errors import CheckpointError, UnsupportedError, UsageError
+from llmrec_core.errors import CheckpointError, LlmrecError, UnsupportedError, UsageError
 from llmrec_core.models.backbones import load_backbone
 from llmrec_core.models.precision import apply_precision
 from llmrec_core.scoring.scorer import Scorer
@@ -24,13 +24,17 @@ def edit(path, **changes):
     (path / "config.json").write_text(json.dumps(config | changes))
 
 
+@pytest.mark.threat("model-code")
 def test_pickled_weights_are_refused(copied, settings):
     (copied / "model.safetensors").unlink()
     torch.save({"a": torch.ones(1)}, copied / "pytorch_model.bin")
-    with pytest.raises(UnsupportedError, match=r"only pickled weights \(pytorch_model.bin\), which can run code"):
+    with pytest.raises(
+        UnsupportedError, match=r"only pickled weights \(pytorch_model.bin\), which can run code"
+    ):
         load_backbone(str(copied), settings)
 
 
+@pytest.mark.threat("model-code")
 def test_code_that_comes_with_a_model_is_never_run(copied, settings, tmp_path):
     (copied / "modeling_evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
     edit(copied, auto_map={"AutoModel": "modeling_evil.Evil"})
@@ -39,10 +43,35 @@ def test_code_that_comes_with_a_model_is_never_run(copied, settings, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.threat("any-config")
 def test_an_unknown_architecture_is_refused(copied, settings):
     edit(copied, model_type="mamba")
-    with pytest.raises(UnsupportedError, match="'mamba'; supported: bert, llama"):
+    with pytest.raises(UnsupportedError, match="'mamba'; supported: bert, roberta"):
         load_backbone(str(copied), settings)
+
+
+ODD_CONFIGS = [
+    {"hidden_size": None},
+    {"hidden_size": "x"},
+    {"num_attention_heads": 0},
+    {"num_attention_heads": []},
+    {"num_hidden_layers": -1},
+    {"vocab_size": {}},
+    {"max_position_embeddings": 1.5},
+    {"hidden_act": "no such function"},
+    {"layer_norm_eps": "small"},
+    {"architectures": 7},
+    {"model_type": []},
+]
+
+
+@pytest.mark.threat("any-config")
+@pytest.mark.parametrize("changes", ODD_CONFIGS, ids=str)
+def test_an_odd_config_is_a_sentence(copied, settings, changes):
+    edit(copied, **changes)
+    with pytest.raises(LlmrecError) as refusal:
+        load_backbone(str(copied), settings)
+    assert "\n" not in str(refusal.value)
 
 
 def test_a_missing_weight_is_an_error_not_a_log_line(copied, settings):
@@ -55,6 +84,7 @@ def test_a_missing_weight_is_an_error_not_a_log_line(copied, settings):
         load_backbone(str(copied), settings)
 
 
+@pytest.mark.threat("damaged-model")
 def test_truncated_weights_are_refused(copied, settings):
     path = copied / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-100])

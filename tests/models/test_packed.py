@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from llmrec_core.models.packed import attend, compact, read_candidates, read_history, read_whole
+from llmrec_core.models.packed import read_candidates, read_history, read_whole
+from llmrec_core.models.packed_attention import Keys, Queries, attend
 from llmrec_core.models.scorer_model import merge_lora, set_trainable
 from llmrec_core.profiling import counts
 from llmrec_core.training.objectives import listwise
@@ -27,14 +28,13 @@ def words(rng, made, length):
     return [int(t) for t in rng.integers(5, made.stack.config.vocab_size, length)]
 
 
-def padded(rows, width, rng=None):
-    """Rows as a grid; padding to the right, or scattered by `rng`, holds tokens that must not matter."""
+def padded(rows, width):
+    """Rows as a grid; padding to the right holds tokens that must not matter."""
     tokens = torch.full((len(rows), width), 7)
     mask = torch.zeros(len(rows), width, dtype=torch.bool)
     for number, row in enumerate(rows):
-        places = np.arange(len(row)) if rng is None else np.sort(rng.choice(width, len(row), replace=False))
-        tokens[number, places] = torch.tensor(row)
-        mask[number, places] = True
+        tokens[number, : len(row)] = torch.tensor(row)
+        mask[number, : len(row)] = True
     return tokens, mask
 
 
@@ -44,20 +44,27 @@ def test_packed_equals_separate_sequences(made, seed, data):
     rng = np.random.default_rng(seed)
     groups, count = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 4))
     histories = [words(rng, made, rng.integers(1, 20)) for _ in range(groups)]
-    candidates = [[words(rng, made, rng.integers(1, 7)) for _ in range(count)] for _ in range(groups)]
+    candidates = [
+        [words(rng, made, rng.integers(1, 7)) for _ in range(count)] for _ in range(groups)
+    ]
     flat = [row for group in candidates for row in group]
     tokens, mask = (t.view(groups, count, -1) for t in padded(flat, max(map(len, flat))))
     read_at = mask.sum(-1) - 1
-    scattered = compact(*padded(histories, 24, rng))  # padding left, right and in between
-    expected = [[separate_states(made, h, c) for c in group] for h, group in zip(histories, candidates, strict=True)]
+    wide = padded(histories, 24)
+    expected = [
+        [separate_states(made, h, c) for c in group]
+        for h, group in zip(histories, candidates, strict=True)
+    ]
     for mode in (torch.inference_mode, torch.enable_grad):  # the tiled kernel, and plain products
         with mode():
-            history = read_history(made.stack, *scattered)
+            history = read_history(made.stack, *wide)
             whole = read_candidates(made.stack, history, tokens, mask)
             one = read_candidates(made.stack, history, tokens, mask, read_at=read_at)
         for g in range(groups):
             for n in range(count):
-                torch.testing.assert_close(whole[g, n, mask[g, n]], expected[g][n], atol=2e-5, rtol=1e-4)
+                torch.testing.assert_close(
+                    whole[g, n, mask[g, n]], expected[g][n], atol=2e-5, rtol=1e-4
+                )
                 torch.testing.assert_close(one[g, n], expected[g][n][-1], atol=2e-5, rtol=1e-4)
 
 
@@ -79,7 +86,9 @@ def test_whole_sequences_equal_hugging_face(made, seed):
     seed=seeds, groups=st.integers(1, 3), kv=st.integers(1, 3), shared=st.integers(1, 3), count=st.integers(1, 5),
     width=st.integers(1, 6), past=st.integers(1, 40), one_row=st.booleans(), causal=st.booleans(), unequal=st.booleans(),
 )  # fmt: skip
-def test_tiled_attention_equals_plain(seed, groups, kv, shared, count, width, past, one_row, causal, unequal):
+def test_tiled_attention_equals_plain(
+    seed, groups, kv, shared, count, width, past, one_row, causal, unequal
+):
     torch.manual_seed(seed % 2**31)
     rows, depth = (1 if one_row else width), 8
     q = torch.randn(groups, count * rows, kv * shared, depth).transpose(1, 2) * 3
@@ -90,7 +99,11 @@ def test_tiled_attention_equals_plain(seed, groups, kv, shared, count, width, pa
     if causal:
         own = (own & torch.ones(width, width, dtype=torch.bool).tril())[:, :, :rows]
     own[..., 0] = True
-    arguments = (q, k, v, past_k, past_v, past_mask, own, depth**-0.5, count, rows)
+    arguments = (
+        Queries(q, count, rows, depth**-0.5),
+        Keys(past_k, past_v, past_mask),
+        Keys(k, v, own),
+    )
     tiled = attend(*arguments)
     with sdpa_kernel(SDPBackend.MATH):
         plain = attend(*arguments)
@@ -174,10 +187,14 @@ def test_the_formula_counts_what_torch_counts(kind, one_row):
         assert counter.get_total_flops() == counts.history_flops(shape, past)
         with FlopCounterMode(display=False) as counter:
             read_candidates(stack, history, own, real, read_at=read_at)
-        assert counter.get_total_flops() == counts.candidates_flops(shape, past, count, width, one_row=one_row)
+        assert counter.get_total_flops() == counts.candidates_flops(
+            shape, past, count, width, one_row=one_row
+        )
         whole = torch.cat((tokens.expand(count, -1), own[0]), 1)
         with FlopCounterMode(display=False) as counter:
-            read_whole(stack, whole, torch.ones_like(whole, dtype=torch.bool), torch.zeros_like(whole))
+            read_whole(
+                stack, whole, torch.ones_like(whole, dtype=torch.bool), torch.zeros_like(whole)
+            )
         assert counter.get_total_flops() == counts.full_flops(shape, past, count, width)
 
 

@@ -6,7 +6,7 @@ import torch
 
 from llmrec_core.errors import UnsupportedError
 from llmrec_core.models.per_item import NEWEST, STRIDE, arrange
-from llmrec_core.models.prompts import PromptLayout
+from llmrec_core.models.prompt_layout import PromptLayout
 from llmrec_core.scoring.scorer import Scorer
 from tests.engine import scorer_model
 
@@ -38,7 +38,9 @@ def spelled_out(made, items, candidate):
         token_type_ids=torch.tensor([[0] * past + [1] * (len(tokens) - past)]),
     ).last_hidden_state[0, past:]  # fmt: skip
     if made.head.all_tokens:
-        return float(made.head(states[None, None], torch.ones(1, 1, len(states), dtype=torch.bool))[0, 0])
+        return float(
+            made.head(states[None, None], torch.ones(1, 1, len(states), dtype=torch.bool))[0, 0]
+        )
     return float(made.head(states[0]))
 
 
@@ -48,9 +50,18 @@ def test_scores_equal_hugging_face_with_the_mask_spelled_out(head):
     histories = [[1, 2, 3, 9], [4], [], list(range(10, 20))]
     items = np.array([[5, 6], [7, 8], [21, 22], [23, 24]])
     with torch.inference_mode():
-        together = made.score_items(made.read_history([made.layout.history(h) for h in histories]), items)
-        alone = np.stack([Scorer(made).scores(h, row) for h, row in zip(histories, items, strict=True)])
-        expected = np.array([[spelled_out(made, h, i) for i in row] for h, row in zip(histories, items, strict=True)])
+        together = made.score_items(
+            made.read_history([made.layout.history(h) for h in histories]), items
+        )
+        alone = np.stack(
+            [Scorer(made).scores(h, row) for h, row in zip(histories, items, strict=True)]
+        )
+        expected = np.array(
+            [
+                [spelled_out(made, h, i) for i in row]
+                for h, row in zip(histories, items, strict=True)
+            ]
+        )
     np.testing.assert_allclose(together.numpy(), expected, atol=2e-4, rtol=1e-4)
     np.testing.assert_allclose(alone, expected, atol=2e-4, rtol=1e-4)
     assert np.ptp(expected) > 1e-2
@@ -61,8 +72,12 @@ def test_the_order_of_items_matters_and_what_an_item_is_does_not_depend_on_the_o
     with torch.inference_mode():
         long, short = (made.read_history([made.layout.history(h)]) for h in ([7, 1, 2], [1, 2]))
         lead = len(made.layout.pieces[7])
-        for whole, part in zip((*long.keys, *long.values), (*short.keys, *short.values), strict=True):
-            torch.testing.assert_close(whole[..., 1 + lead :, :], part[..., 1:, :], atol=1e-5, rtol=1e-4)
+        for whole, part in zip(
+            (*long.keys, *long.values), (*short.keys, *short.values), strict=True
+        ):
+            torch.testing.assert_close(
+                whole[..., 1 + lead :, :], part[..., 1:, :], atol=1e-5, rtol=1e-4
+            )
         one, other = (Scorer(made).scores(h, np.array([5])) for h in ([1, 2, 3], [3, 2, 1]))
     assert abs(float(one[0] - other[0])) > 1e-4
 
@@ -70,10 +85,19 @@ def test_the_order_of_items_matters_and_what_an_item_is_does_not_depend_on_the_o
 def test_training_gives_finite_gradients_in_every_layer():
     made = scorer_model("bert", head="attention", history_attention="per_item")
     loss = (
-        made([made.layout.history(h) for h in ([1, 2, 3], [4], [])], np.array([[3, 8], [9, 4], [2, 7]])).square().mean()
+        made(
+            [made.layout.history(h) for h in ([1, 2, 3], [4], [])],
+            np.array([[3, 8], [9, 4], [2, 7]]),
+        )
+        .square()
+        .mean()
     )
     loss.backward()
-    layers = {name: p.grad for name, p in made.named_parameters() if "encoder.layer" in name and p.ndim == 2}
+    layers = {
+        name: p.grad
+        for name, p in made.named_parameters()
+        if "encoder.layer" in name and p.ndim == 2
+    }
     assert layers and all(torch.isfinite(grad).all() and grad.any() for grad in layers.values())
 
 

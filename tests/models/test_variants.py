@@ -9,7 +9,7 @@ from llmrec_core.models.onnx_engine import OnnxEngine
 from llmrec_core.models.precision import apply_precision
 from llmrec_core.models.runtimes import apply_runtime
 from llmrec_core.models.weight_only import Int4Linear, Int8Linear
-from llmrec_core.recommenders.language_model import weight_bytes
+from llmrec_core.profiling.weights import weight_bytes
 from llmrec_core.scoring.scorer import Scorer
 from tests.engine import KINDS, scorer_model
 
@@ -46,8 +46,12 @@ def test_tf32_is_refused_on_a_cpu():
 @pytest.fixture(scope="module", params=[("bert", "attention"), ("llama", "yes-no")])
 def exported(request):
     """A model, its scores by torch, and the same model behind ONNX Runtime."""
-    pytest.importorskip("onnxruntime", reason="no onnxruntime: pip install onnxruntime onnx onnxscript")
-    pytest.importorskip("onnxscript", reason="no onnxscript: pip install onnxruntime onnx onnxscript")
+    pytest.importorskip(
+        "onnxruntime", reason="no onnxruntime: pip install onnxruntime onnx onnxscript"
+    )
+    pytest.importorskip(
+        "onnxscript", reason="no onnxscript: pip install onnxruntime onnx onnxscript"
+    )
     made = scorer_model(request.param[0], head=request.param[1])
     exact = {history: Scorer(made).scores(history, ITEMS) for history in ((1, 2, 3), (), (5,))}
     apply_runtime(made, "onnx")
@@ -58,7 +62,9 @@ def test_onnx_runtime_gives_the_same_scores(exported):
     made, exact = exported
     assert made.engine is not None and made.engine.bytes > 0
     for history, expected in exact.items():
-        np.testing.assert_allclose(Scorer(made).scores(history, ITEMS), expected, atol=2e-4, rtol=1e-4)
+        np.testing.assert_allclose(
+            Scorer(made).scores(history, ITEMS), expected, atol=2e-4, rtol=1e-4
+        )
 
 
 def test_an_onnx_export_that_differs_is_refused(exported, monkeypatch):
@@ -73,7 +79,9 @@ def test_an_onnx_export_that_differs_is_refused(exported, monkeypatch):
 def test_onnx_serves_fp32_in_mode_shared_only():
     with pytest.raises(UnsupportedError, match="serves fp32"):
         apply_runtime(scorer_model("bert"), "onnx", "int8-dynamic")
-    pytest.importorskip("onnxruntime", reason="no onnxruntime: pip install onnxruntime onnx onnxscript")
+    pytest.importorskip(
+        "onnxruntime", reason="no onnxruntime: pip install onnxruntime onnx onnxscript"
+    )
     with pytest.raises(UnsupportedError, match="mode 'shared'"):
         apply_runtime(scorer_model("bert", history_attention="full"), "onnx")
 

@@ -6,17 +6,11 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from llmrec_core.settings import Settings
+from llmrec_core.installation import STUDIO
 from pages.shared import records
-from tests import synthetic
+from tests.served import study_home
 
 ROOT = Path(__file__).parents[2]
-
-
-def _filled(tmp_path_factory: pytest.TempPathFactory, name: str, hostile: bool = False) -> Path:
-    home = tmp_path_factory.mktemp(name)
-    synthetic.write_study(Settings(home, f"sqlite:///{home / 'ledger.db'}", 30.0), hostile=hostile).close()
-    return home
 
 
 @pytest.fixture(scope="session")
@@ -24,8 +18,8 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {
         "empty": tmp_path_factory.mktemp("empty"),
         "sample": tmp_path_factory.mktemp("sample"),
-        "filled": _filled(tmp_path_factory, "filled"),
-        "hostile": _filled(tmp_path_factory, "hostile", hostile=True),
+        "filled": study_home(tmp_path_factory.mktemp("filled")),
+        "hostile": study_home(tmp_path_factory.mktemp("hostile"), hostile=True),
     }
 
 
@@ -33,13 +27,15 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def open_page(homes: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
     """Opens a page of the app on one of the homes, with an address if given; no recorded sample unless asked for."""
 
-    def opened(page: str, home: str | Path = "filled", sample: Path | None = None, **address: str) -> AppTest:
+    def opened(
+        page: str, home: str | Path = "filled", sample: Path | None = None, **address: str
+    ) -> AppTest:
         monkeypatch.setenv("LLMREC_HOME", str(homes.get(str(home), home)))
         monkeypatch.delenv("LLMREC_LEDGER", raising=False)
         monkeypatch.setattr(records, "SAMPLE_FILE", sample or ROOT / "no sample")
         if home == "empty":  # not even the recorded study that a fresh home shows
             monkeypatch.setattr(records, "SAMPLE_FILE", ROOT / "assets" / "none.json")
-        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+        app = AppTest.from_file(str(STUDIO), default_timeout=180)
         app.run()
         app.switch_page(str(ROOT / "pages" / page))
         for name, value in address.items():

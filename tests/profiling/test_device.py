@@ -13,8 +13,8 @@ from llmrec_core.profiling import device
 
 PROBE = """
 import json
-from llmrec_core.profiling import device
-found, load, counter = device.describe(), device.load(), device.energy_counter()
+from llmrec_core.profiling import device, energy, live_load
+found, load, counter = device.describe(), live_load.load(), energy.energy_counter()
 first = counter.read_j()
 print(json.dumps({
     "device": found.to_dict(), "load": [vars(gpu) for gpu in load.gpus], "reason": load.gpu_reason,
@@ -27,24 +27,31 @@ print(json.dumps({
 @pytest.fixture(scope="module")
 def stub(tmp_path_factory) -> Path:
     compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("no C compiler to build the NVML stub with")
+    assert compiler, "a C compiler builds the NVML stub"
     folder = tmp_path_factory.mktemp("nvml")
     source = Path(__file__).with_name("nvml_stub.c")
-    subprocess.run([compiler, "-shared", "-fPIC", "-w", "-o", folder / "libnvidia-ml.so.1", source], check=True)
+    subprocess.run(
+        [compiler, "-shared", "-fPIC", "-w", "-o", folder / "libnvidia-ml.so.1", source], check=True
+    )
     return folder
 
 
 def probe(stub: Path, **environment: str) -> dict:
     env = {**os.environ, "LD_LIBRARY_PATH": str(stub), **environment}
-    done = subprocess.run([sys.executable, "-c", PROBE], env=env, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE], env=env, capture_output=True, text=True, check=True
+    )
     return json.loads(done.stdout)
 
 
 def test_a_gpu_is_described_with_load_power_and_energy(stub):
     found = probe(stub)
     gpu = found["device"]["gpus"][0]
-    assert (gpu["name"], gpu["memory_bytes"], gpu["power_limit_w"]) == ("Stub GPU 9000", 8 * 2**30, 250.0)
+    assert (gpu["name"], gpu["memory_bytes"], gpu["power_limit_w"]) == (
+        "Stub GPU 9000",
+        8 * 2**30,
+        250.0,
+    )
     assert found["device"]["name"] == "Stub GPU 9000"
     assert found["device"]["gpu_reason"] is None
     load = found["load"][0]
@@ -53,6 +60,7 @@ def test_a_gpu_is_described_with_load_power_and_energy(stub):
     assert found["joules"] == pytest.approx(5.0)  # the stub's counter rises by 5,000 mJ per reading
 
 
+@pytest.mark.no_gpu
 def test_a_gpu_that_torch_cannot_use_gets_the_command_to_type(stub):
     found = probe(stub)
     if "+cpu" not in (found["device"]["torch"] or ""):
@@ -60,6 +68,7 @@ def test_a_gpu_that_torch_cannot_use_gets_the_command_to_type(stub):
     assert "pip install --force-reinstall torch==" in found["banner"]
 
 
+@pytest.mark.threat("no-meter")
 @pytest.mark.parametrize(
     ("variable", "code", "words"),
     [
@@ -79,6 +88,7 @@ def test_a_driver_without_a_gpu_says_so(stub):
     assert probe(stub, STUB_NONE="1")["device"]["gpu_reason"] == "the NVIDIA driver reports no GPU"
 
 
+@pytest.mark.threat("no-meter")
 def test_a_missing_reading_is_none_with_a_reason_never_zero(stub):
     found = probe(stub, STUB_POWER="3", STUB_ENERGY="3")
     assert found["load"][0]["power_w"] is None
@@ -90,6 +100,8 @@ def test_a_missing_reading_is_none_with_a_reason_never_zero(stub):
         assert found["device"]["energy"].startswith("not measured: ")
 
 
+@pytest.mark.threat("no-meter")
+@pytest.mark.no_gpu
 def test_no_driver_library_is_a_normal_case(monkeypatch, tmp_path):
     found = probe(tmp_path)
     if found["device"]["gpus"]:
@@ -97,18 +109,6 @@ def test_no_driver_library_is_a_normal_case(monkeypatch, tmp_path):
     assert "libnvidia-ml.so.1" in found["device"]["gpu_reason"]
     assert found["device"]["cores"] >= 1
     assert found["banner"] is None
-
-
-def test_rapl_is_read_where_allowed_and_its_absence_said(monkeypatch, tmp_path):
-    counter = tmp_path / "energy_uj"
-    counter.write_text("2500000\n")
-    monkeypatch.setattr(device, "_read_nvml_j", lambda: None)
-    monkeypatch.setattr(device, "RAPL", counter)
-    found = device.energy_counter()
-    assert found.available
-    assert found.read_j() == 2.5
-    monkeypatch.setattr(device, "RAPL", tmp_path / "absent")
-    assert "no RAPL counter" in device.energy_counter().reason
 
 
 def test_the_nominal_peak_is_cores_times_clock_times_width(monkeypatch):

@@ -16,15 +16,19 @@ class Constant:
     def score(self, histories, candidates):
         return np.zeros(candidates.shape, dtype=np.float32)
 
-    def describe(self, history_items, candidates):
+    def describe(self, histories, candidates):
         return Description(1, 1, 4, 2e6, {})
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8-dynamic"])
 def test_integer_products_have_no_share_of_an_fp32_peak(precision):
-    meter = CostMeter(Constant(), [np.arange(3)] * 8, np.tile(np.arange(20), (8, 1)), precision=precision)
+    meter = CostMeter(
+        Constant(), [np.arange(3)] * 8, np.tile(np.arange(20), (8, 1)), precision=precision
+    )
     meter.run(1)
-    rows = meter.measurements(Peaks(1e11, 1e10), economics_of(describe()), (None, "not counted here"))
+    rows = meter.measurements(
+        Peaks(1e11, 1e10), economics_of(describe()), (None, "not counted here")
+    )
     (mfu,) = [row for row in rows if row.name == "mfu"]
     assert (mfu.value is None) == (precision != "fp32")
     assert mfu.value is not None or "integers" in mfu.reason

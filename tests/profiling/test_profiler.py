@@ -9,11 +9,18 @@ import torch
 
 from llmrec_core.errors import CheckpointError, UnsupportedError, UsageError
 from llmrec_core.profiling import counts, probe
-from llmrec_core.profiling.peaks import Peaks
-from llmrec_core.profiling.profiler import Size, _part_flops, expected_s, profile_model
+from llmrec_core.profiling.drawn_tokens import Size
+from llmrec_core.profiling.layer_clock import part_flops
+from llmrec_core.profiling.profiler import profile_model
 from tests.engine import KINDS, backbone, folder
 
-SMALL = {"batches": (1, 2), "history_tokens": (8, 20), "candidates": (3, 6), "candidate_tokens": 4, "repeats": 2}
+SMALL = {
+    "batches": (1, 2),
+    "history_tokens": (8, 20),
+    "candidates": (3, 6),
+    "candidate_tokens": 4,
+    "repeats": 2,
+}
 
 
 @pytest.fixture(scope="module", params=["bert", "qwen2"])
@@ -36,7 +43,9 @@ def test_the_grid_has_a_row_per_size_with_its_samples(document):
 
 
 def test_layers_add_up_to_the_formula(document):
-    assert sum(row["flops"] for row in document["layers"]) == pytest.approx(document["flops"]["formula"])
+    assert sum(row["flops"] for row in document["layers"]) == pytest.approx(
+        document["flops"]["formula"]
+    )
     inside = [row for row in document["layers"] if row["layer"] is not None]
     assert len(inside) == 2 * 3 and all(row["seconds"] >= 0 for row in inside)
 
@@ -58,9 +67,14 @@ def test_the_command_and_conditions_are_there(document):
 @pytest.mark.parametrize("last", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
 def test_parts_are_the_whole(kind, last):
-    shape = dataclasses.replace(counts.shape_of(backbone(kind).stack.config), layers=1 if last else 2)
+    shape = dataclasses.replace(
+        counts.shape_of(backbone(kind).stack.config), layers=1 if last else 2
+    )
     size = Size(1, 17, 5)
-    layers = [_part_flops(shape, size, 4, last=number == shape.layers - 1) for number in range(shape.layers)]
+    layers = [
+        part_flops(shape, size, 4, last=number == shape.layers - 1)
+        for number in range(shape.layers)
+    ]
     assert sum(sum(parts.values()) for parts in layers) == counts.shared_flops(shape, 17, 5, 4)
 
 
@@ -68,7 +82,9 @@ def test_a_config_alone_is_profiled_with_random_weights(settings, tmp_path):
     config = (folder("llama") / "config.json").read_text()
     (tmp_path / "config.json").write_text(config)
     for given in (tmp_path / "config.json", tmp_path):
-        found = profile_model(str(given), settings, batches=(1,), history_tokens=(8,), candidates=(3,), repeats=1)
+        found = profile_model(
+            str(given), settings, batches=(1,), history_tokens=(8,), candidates=(3,), repeats=1
+        )
         assert found["cost_only"] and "random weights" in found["provenance"]
 
 
@@ -85,13 +101,6 @@ def test_bad_sizes_and_bad_configs_are_sentences(settings, tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "mamba"}')
     with pytest.raises(UnsupportedError, match="'mamba'"):
         profile_model(str(tmp_path / "config.json"), settings)
-
-
-def test_expected_seconds_grow_with_the_work():
-    config = backbone("bert").stack.config
-    peaks = Peaks(1e9, 1e9)
-    one, two = (expected_s(config, [Size(batch, 20, 10)], 4, peaks) for batch in (1, 2))
-    assert two == pytest.approx(2 * one)
 
 
 def test_a_probe_measures_once_and_remembers(settings, monkeypatch):
@@ -121,16 +130,22 @@ def test_slower_than_fp32_is_a_warning(settings, monkeypatch):
 
 
 def test_questions_reach_the_profiler(settings, tmp_path):
-    from llmrec_core.experiments.answers import answer
+    from llmrec_core.running.answers import answer
 
-    sizes = {"batches": [1], "history_tokens": [8], "candidates": [3, 5], "candidate_tokens": 4, "repeats": 1}
-    found = answer("profile", {"model": str(folder("bert")), "grid": True} | sizes, settings, {})
+    sizes = {
+        "batches": [1],
+        "history_tokens": [8],
+        "candidate_counts": [3, 5],
+        "candidate_tokens": 4,
+        "repeats": 1,
+    }
+    found = answer("profile", {"model": str(folder("bert")), "grid": True} | sizes, settings)
     p50 = [row["protocol"] for row in found["rows"] if row["name"] == "latency_p50_s"]
     assert p50 == ["request/3/batch-1/history-8-tokens", "request/5/batch-1/history-8-tokens"]
     (tmp_path / "config.json").write_text((folder("bert") / "config.json").read_text())
     asked = {"model": str(tmp_path / "config.json"), "batch": 2, "candidates": 4, "history": 5}
-    alone = answer("profile", asked, settings, {})
+    alone = answer("profile", asked, settings)
     assert alone["cost_only"] and "random weights" in alone["name"]
     assert [row["batch"] for row in alone["grid"]] == [2]
     with pytest.raises(UsageError, match="measured of a backbone"):
-        answer("profile", {"run": "abc", "grid": True}, settings, {})
+        answer("profile", {"run": "abc", "grid": True}, settings)

@@ -31,7 +31,9 @@ def test_many_users_at_once_equal_a_few(monkeypatch):
     steps = []
     whole = co_occurrences(histories, 12, window=3, backward=0.5)
     monkeypatch.setattr("llmrec_core.recommenders.cooccurrence._USERS_AT_ONCE", 7)
-    parts = co_occurrences(histories, 12, window=3, backward=0.5, progress=lambda *done: steps.append(done))
+    parts = co_occurrences(
+        histories, 12, window=3, backward=0.5, progress=lambda *done: steps.append(done)
+    )
     np.testing.assert_allclose(parts.toarray(), whole.toarray())
     assert steps[-1] == (50, 50)
 

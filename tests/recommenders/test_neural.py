@@ -4,19 +4,17 @@ import dataclasses
 import functools
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from llmrec_core.data.dataset import build_dataset
-from llmrec_core.data.splits import split
+from llmrec_core.contract.protocol import ProtocolSpec
+from llmrec_core.contract.run_context import RunContext
+from llmrec_core.contract.spec import RunSpec, run_from_dict
 from llmrec_core.errors import CheckpointError, UsageError
-from llmrec_core.experiments.context import RunContext
-from llmrec_core.experiments.spec import ProtocolSpec, RunSpec, run_from_dict
-from llmrec_core.metrics.evaluate import evaluate
+from llmrec_core.metrics.evaluate import per_user
 from llmrec_core.recommenders.registry import build, family_class
+from tests.recommenders.checkerboard import ITEMS, split_checkerboard
 from tests.tiny import tiny_backbone
 
-USERS, ITEMS = 40, 20
 TRAINING = {
     "steps": 80,
     "batch_histories": 16,
@@ -29,15 +27,7 @@ TRAINING = {
 
 @pytest.fixture(scope="module")
 def checkerboard():
-    rng = np.random.default_rng(0)
-    rows = []
-    for user in range(USERS):
-        mine = rng.permutation(np.arange(user % 2, ITEMS, 2))
-        rows += [(f"u{user}", f"i{item}", float(time)) for time, item in enumerate(mine[:9])]
-    titles = [f"{'black' if item % 2 else 'white'} field number{item}" for item in range(ITEMS)]
-    items = pd.DataFrame({"item_id": [f"i{item}" for item in range(ITEMS)], "title": titles})
-    table = pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"])
-    return split(build_dataset("checkerboard", table, items), "loo")
+    return split_checkerboard()
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +44,13 @@ def spec_of(backbones, **recommender) -> RunSpec:
     return dataclasses.replace(spec, protocol=ProtocolSpec(candidates="11-uniform", users=0))
 
 
+CASCADE = {
+    "family": "cross-encoder",
+    "adaptation": "full",
+    "retriever": "item-knn",
+    "rerank_k": 4,
+    "blend": "validation",
+}
 FAMILIES = [
     {"family": "sasrec", "adaptation": "full", "options": {"width": 16}},
     {"family": "text-sasrec", "adaptation": "full", "options": {"width": 16}},
@@ -101,7 +98,12 @@ def test_a_batch_equals_one_by_one(trained, checkerboard):
     recommender = trained[0]
     histories, candidates = requests(checkerboard)
     together = recommender.score(histories[:6], candidates[:6])
-    alone = np.stack([recommender.score([h], c[None])[0] for h, c in zip(histories[:6], candidates[:6], strict=True)])
+    alone = np.stack(
+        [
+            recommender.score([h], c[None])[0]
+            for h, c in zip(histories[:6], candidates[:6], strict=True)
+        ]
+    )
     np.testing.assert_allclose(together, alone, atol=2e-5)
 
 
@@ -112,7 +114,9 @@ def test_saved_equals_loaded_and_a_damaged_folder_is_refused(trained, checkerboa
     kind = family_class(recommender.spec.recommender.family)
     again = kind.load(tmp_path / "model", checkerboard.dataset, settings)
     np.testing.assert_allclose(
-        again.score(histories[:4], candidates[:4]), recommender.score(histories[:4], candidates[:4]), atol=1e-6
+        again.score(histories[:4], candidates[:4]),
+        recommender.score(histories[:4], candidates[:4]),
+        atol=1e-6,
     )
     weights = tmp_path / "model" / "weights.safetensors"
     body = bytearray(weights.read_bytes())
@@ -142,9 +146,7 @@ def test_lora_adapters_merge_without_changing_a_score(checkerboard, backbones, s
 
 
 def test_a_cascade_puts_what_was_read_above_the_rest(checkerboard, backbones, settings, tmp_path):
-    spec = spec_of(
-        backbones, family="cross-encoder", adaptation="full", retriever="item-knn", rerank_k=4, blend="validation"
-    )
+    spec = spec_of(backbones, **CASCADE)
     cascade = build(spec, checkerboard.dataset, settings)
     cascade.fit(checkerboard, RunContext(tmp_path))
     histories, candidates = requests(checkerboard)
@@ -158,44 +160,52 @@ def test_a_cascade_puts_what_was_read_above_the_rest(checkerboard, backbones, se
     np.testing.assert_allclose(again.score(histories[:3], candidates[:3]), scores[:3], atol=1e-5)
 
 
-def test_a_blend_is_learned_alike_from_several_batches(checkerboard, backbones, settings, tmp_path, monkeypatch):
+def test_a_blend_is_learned_alike_from_several_batches(
+    checkerboard, backbones, settings, tmp_path, monkeypatch
+):
     from llmrec_core.training import validation
 
-    spec = spec_of(
-        backbones, family="cross-encoder", adaptation="full", retriever="item-knn", rerank_k=4, blend="validation"
-    )
+    spec = spec_of(backbones, **CASCADE)
     curves = []
     for batch in (256, 5):
-        monkeypatch.setattr(validation, "evaluate", functools.partial(evaluate, batch=batch))
+        monkeypatch.setattr(validation, "per_user", functools.partial(per_user, batch=batch))
         context = RunContext(tmp_path / str(batch))
         build(spec, checkerboard.dataset, settings).fit(checkerboard, context)
         curves.append([value for name, _, value in context.curves if name == "blend_valid_ndcg@10"])
     assert len(set(curves[0])) > 1 and curves[0] == pytest.approx(curves[1])
 
 
-def test_a_cascade_needs_weights(checkerboard, backbones, settings):
-    spec = spec_of(backbones, family="cascade", retriever="item-knn", rerank_k=4)
+def test_a_cascade_needs_weights(backbones):
     with pytest.raises(UsageError, match="weights_from"):
-        build(spec, checkerboard.dataset, settings)
+        spec_of(backbones, family="cascade", retriever="item-knn", rerank_k=4)
 
 
 def test_an_early_exit_is_calibrated_stored_and_costed(checkerboard, backbones, settings, tmp_path):
-    spec = spec_of(backbones, family="cross-encoder", adaptation="head", options={"exit_layer": 1, "exit_keep": 1.0})
+    spec = spec_of(
+        backbones,
+        family="cross-encoder",
+        adaptation="head",
+        options={"exit_layer": 1, "exit_keep": 1.0},
+    )
     spec = dataclasses.replace(spec, protocol=ProtocolSpec(candidates="11-uniform", users=0, k=3))
     recommender = build(spec, checkerboard.dataset, settings)
     recommender.fit(checkerboard, RunContext(tmp_path))
     found = recommender.scorer.exit
     assert found is not None and 0 < found.survivors <= 1
-    assert recommender.describe(5, 11).notes["early_exit"]["layer"] == 1
+    described = recommender.describe([np.arange(5)], np.arange(11)[None])
+    assert described.notes["early_exit"]["layer"] == 1
     recommender.save(tmp_path / "model")
     again = family_class("cross-encoder").load(tmp_path / "model", checkerboard.dataset, settings)
     assert again.scorer.exit.margin == found.margin
     histories, candidates = requests(checkerboard)
     np.testing.assert_allclose(
-        again.score(histories[:3], candidates[:3]), recommender.score(histories[:3], candidates[:3]), atol=1e-5
+        again.score(histories[:3], candidates[:3]),
+        recommender.score(histories[:3], candidates[:3]),
+        atol=1e-5,
     )
-    with pytest.raises(UsageError, match="'exit_layer'"):
-        build(dataclasses.replace(spec, recommender=dataclasses.replace(spec.recommender, options={"exit": 1})), checkerboard.dataset, settings).fit(checkerboard, RunContext(tmp_path / "b"))  # fmt: skip
+    unknown = dataclasses.replace(spec.recommender, options={"exit": 1})
+    with pytest.raises(UsageError, match=r"'exit'.*Did you mean 'exit_keep'"):
+        build(dataclasses.replace(spec, recommender=unknown), checkerboard.dataset, settings)
 
 
 def test_sasrec_starts_from_co_occurrences_unless_told_otherwise(checkerboard, tmp_path):
@@ -203,7 +213,9 @@ def test_sasrec_starts_from_co_occurrences_unless_told_otherwise(checkerboard, t
     colour = np.array([int(name[1:]) % 2 for name in checkerboard.dataset.items["item_id"]])
     gaps = {}
     for scale in (0.0, 0.5):
-        spec = spec_of({}, family="sasrec", adaptation="full", options={"width": 8, "cooccurrence": scale})
+        spec = spec_of(
+            {}, family="sasrec", adaptation="full", options={"width": 8, "cooccurrence": scale}
+        )
         model = build(spec, checkerboard.dataset, None)
         weights = model._build(None)
         model._start_from_cooccurrences(weights, checkerboard)
@@ -216,6 +228,9 @@ def test_sasrec_starts_from_co_occurrences_unless_told_otherwise(checkerboard, t
 
 def test_sasrec_refuses_an_option_it_does_not_have(checkerboard):
     with pytest.raises(UsageError, match=r"'widht'.*cooccurrence"):
-        build(spec_of({}, family="sasrec", options={"widht": 8}), checkerboard.dataset, None)
-    with pytest.raises(UsageError, match="expected 0 or more"):
-        build(spec_of({}, family="sasrec", options={"cooccurrence": -1}), checkerboard.dataset, None)
+        spec_of({}, family="sasrec", adaptation="full", options={"widht": 8})
+    with pytest.raises(UsageError, match="cooccurrence is -1; expected a number from 0"):
+        spec_of({}, family="sasrec", adaptation="full", options={"cooccurrence": -1})
+    spec = spec_of({}, family="sasrec", adaptation="full", options={"width": 9, "heads": 2})
+    with pytest.raises(UsageError, match="width 9 contradicts heads 2"):
+        build(spec, checkerboard.dataset, None)

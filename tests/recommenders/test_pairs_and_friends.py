@@ -40,11 +40,15 @@ def test_item_quality_adds_to_the_like_rate():
 def test_a_label_is_not_its_own_feature():
     train = planted(50, 0, 0)
     quality = pairs.Quality.of(train, 40)
-    flipped = Pairs(train.users, train.histories, train.history_labels, train.targets, 1 - train.labels)
+    flipped = Pairs(
+        train.users, train.histories, train.history_labels, train.targets, 1 - train.labels
+    )
     other = pairs.Quality.of(flipped, 40)
     row = 0
     alone = [r for r in range(50) if r != row and train.targets[r] == train.targets[row]]
-    if not alone:  # nobody else was asked about this item, so flipping this label must not move its feature
+    if (
+        not alone
+    ):  # nobody else was asked about this item, so flipping this label must not move its feature
         assert quality.targets(train)[row] == pytest.approx(other.targets(flipped)[row])
 
 
@@ -63,11 +67,22 @@ def test_empty_histories_are_a_half():
 def network():
     """Ten groups of eight who listen to the same things and are mostly friends."""
     rng = np.random.default_rng(0)
-    rows = [(f"u{u}", f"g{u // 8}-{i}") for u in range(80) for i in rng.choice(12, 6, replace=False)]
-    edges = [(f"u{a}", f"u{b}") for a in range(80) for b in range(80) if a // 8 == b // 8 and a != b and (a * b) % 3]
-    tags = pd.DataFrame({"user_id": [r[0] for r in rows], "item_id": [r[1] for r in rows], "tag": "music"})
+    rows = [
+        (f"u{u}", f"g{u // 8}-{i}") for u in range(80) for i in rng.choice(12, 6, replace=False)
+    ]
+    edges = [
+        (f"u{a}", f"u{b}")
+        for a in range(80)
+        for b in range(80)
+        if a // 8 == b // 8 and a != b and (a * b) % 3
+    ]
+    tags = pd.DataFrame(
+        {"user_id": [r[0] for r in rows], "item_id": [r[1] for r in rows], "tag": "music"}
+    )
     extras = {"edges": pd.DataFrame(edges, columns=["user_id", "friend_id"]), "tags": tags}
-    return build_dataset("net", pd.DataFrame(rows, columns=["user_id", "item_id"]), extras=extras, order="none")
+    return build_dataset(
+        "net", pd.DataFrame(rows, columns=["user_id", "item_id"]), extras=extras, order="none"
+    )
 
 
 def test_hidden_friends_come_first_and_fusion_is_no_worse(network):

@@ -4,13 +4,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from llmrec_core.contract.run_context import RunContext
+from llmrec_core.contract.spec import run_from_dict
 from llmrec_core.data.dataset import build_dataset
 from llmrec_core.data.splits import split
-from llmrec_core.experiments.context import RunContext
-from llmrec_core.experiments.spec import run_from_dict
 from llmrec_core.recommenders.registry import build
 
-TRAINING = {"steps": 60, "batch_histories": 16, "learning_rate": 5e-3, "warmup_steps": 5, "validate_every": 60}
+TRAINING = {
+    "steps": 60,
+    "batch_histories": 16,
+    "learning_rate": 5e-3,
+    "warmup_steps": 5,
+    "validate_every": 60,
+}
 
 
 @pytest.fixture(scope="module")
@@ -21,13 +27,25 @@ def made():
     for user in range(60):
         walk = rng.permutation([0, *rng.choice(np.arange(1, 20), 7, replace=False)])
         rows += [(f"u{user}", f"i{item}", float(time)) for time, item in enumerate(walk)]
-    return split(build_dataset("skewed", pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"])), "loo")
+    return split(
+        build_dataset("skewed", pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"])),
+        "loo",
+    )
 
 
 def trained(made, folder, **options):
-    body = {"family": "sasrec", "adaptation": "full", "history_items": 6, "options": {"width": 16, **options}}
+    body = {
+        "family": "sasrec",
+        "adaptation": "full",
+        "history_items": 6,
+        "options": {"width": 16, **options},
+    }
     spec = run_from_dict(
-        {"recommender": body, "training": TRAINING, "protocol": {"candidates": "11-uniform", "users": 0}}
+        {
+            "recommender": body,
+            "training": TRAINING,
+            "protocol": {"candidates": "11-uniform", "users": 0},
+        }
     )
     model = build(spec, made.dataset, None)
     context = RunContext(folder)
@@ -45,7 +63,7 @@ def test_weights_are_clipped_inverse_propensities(made, tmp_path):
     assert weights == pytest.approx(np.minimum(counts.max() / np.maximum(counts, 1), 4.0))
     per_target = np.repeat(weights, counts)
     share = per_target.sum() ** 2 / (per_target**2).sum() / len(per_target)
-    notes = model.describe(5, 10).notes["propensity"]
+    notes = model.describe([np.arange(5)], np.arange(10)[None]).notes["propensity"]
     assert notes["effective_share"] == pytest.approx(share)
     assert notes["clip"] == 4.0
     assert 0 < notes["effective_share"] < 1
@@ -55,7 +73,7 @@ def test_weights_are_clipped_inverse_propensities(made, tmp_path):
 def test_without_the_option_nothing_is_weighted(made, tmp_path):
     model, lines = trained(made, tmp_path)
     assert model._weights(made, RunContext(tmp_path)) is None
-    assert "propensity" not in model.describe(5, 10).notes
+    assert "propensity" not in model.describe([np.arange(5)], np.arange(10)[None]).notes
     assert not any("propensity" in line for line in lines)
 
 

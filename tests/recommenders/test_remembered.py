@@ -25,9 +25,14 @@ def test_only_new_requests_are_computed():
 def test_memory_is_bounded(monkeypatch):
     monkeypatch.setattr("llmrec_core.recommenders.remembered.MOST_CELLS", 3)
     asked = []
-    memory = Remembered(lambda histories, candidates: asked.append(len(histories)) or candidates * 1.0)
+    memory = Remembered(
+        lambda histories, candidates: asked.append(len(histories)) or candidates * 1.0
+    )
     for _ in range(2):
-        assert (memory.score([np.array([1]), np.array([2])], np.array([[5, 6], [7, 8]])) == [[5, 6], [7, 8]]).all()
+        assert (
+            memory.score([np.array([1]), np.array([2])], np.array([[5, 6], [7, 8]]))
+            == [[5, 6], [7, 8]]
+        ).all()
     assert asked == [2, 1]
 
 

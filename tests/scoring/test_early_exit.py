@@ -16,7 +16,11 @@ K = 3
 
 @pytest.fixture(
     scope="module",
-    params=[("bert", "attention", "shared"), ("bert", "linear", "per_item"), ("llama", "yes-no", "shared")],
+    params=[
+        ("bert", "attention", "shared"),
+        ("bert", "linear", "per_item"),
+        ("llama", "yes-no", "shared"),
+    ],
 )
 def calibrated(request):
     kind, head, attention = request.param
@@ -24,12 +28,19 @@ def calibrated(request):
     rng = np.random.default_rng(0)
     histories = [rng.choice(ITEMS, 4, replace=False).tolist() for _ in range(24)]
     candidates = np.stack([rng.permutation(ITEMS)[:30] for _ in histories])
-    return scorer, histories, candidates, calibrate(scorer, histories, candidates, depth=1, k=K, keep=1.0)
+    return (
+        scorer,
+        histories,
+        candidates,
+        calibrate(scorer, histories, candidates, depth=1, k=K, keep=1.0),
+    )
 
 
 def test_covered_users_keep_their_list(calibrated):
     scorer, histories, candidates, found = calibrated
-    for history, items in list(zip(histories, candidates, strict=True))[12:]:  # those the margin was fitted on
+    for history, items in list(zip(histories, candidates, strict=True))[
+        12:
+    ]:  # those the margin was fitted on
         scorer.exit = None
         exact = scorer.rank(history, items, k=K)
         scorer.exit = found
@@ -64,7 +75,9 @@ def test_a_looser_share_lets_fewer_read_on(calibrated):
     assert loose.margin <= strict.margin and loose.survivors <= strict.survivors
 
 
-@pytest.mark.parametrize("depth, keep, users", [(0, 0.99, 24), (2, 0.99, 24), (1, 0.0, 24), (1, 0.99, 3)])
+@pytest.mark.parametrize(
+    "depth, keep, users", [(0, 0.99, 24), (2, 0.99, 24), (1, 0.0, 24), (1, 0.99, 3)]
+)
 def test_a_wrong_dial_is_a_sentence(calibrated, depth, keep, users):
     scorer, histories, candidates, _ = calibrated
     with pytest.raises(UsageError, match=r"choose 1 to 1|at least 4 users"):

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmrec_core.errors import UnsupportedError, UsageError
-from llmrec_core.models.prompts import PromptLayout
+from llmrec_core.errors import NotFiniteError, UnsupportedError, UsageError
+from llmrec_core.models.prompt_layout import PromptLayout
 from llmrec_core.models.scorer_model import ScorerModel
 from llmrec_core.scoring.scorer import Scorer, chunks
 from tests.engine import ITEMS, KINDS, backbone, scorer_model, separate_scores
@@ -35,7 +35,9 @@ def test_scores_equal_separate_sequences_whatever_the_chunks(scorer, seed, chunk
     scorer.chunk_tokens = chunk_tokens
     scores = scorer.scores(history, items)
     with torch.no_grad():
-        expected = separate_scores(scorer.model, [scorer.model.layout.history(history)], items[None])[0]
+        expected = separate_scores(
+            scorer.model, [scorer.model.layout.history(history)], items[None]
+        )[0]
     np.testing.assert_allclose(scores, expected.numpy(), atol=2e-4, rtol=1e-4)
     again = scorer.scores(history, items[::-1])
     np.testing.assert_allclose(again, scores[::-1], atol=2e-4, rtol=1e-4)
@@ -63,7 +65,9 @@ def test_full_mode_reads_every_pair_alone(head):
         tokens = torch.tensor([history + own])
         types = torch.tensor([[0] * len(history) + [1] * len(own)])
         with torch.no_grad():
-            states = scorer.model.backbone.stack.base(input_ids=tokens, token_type_ids=types).last_hidden_state
+            states = scorer.model.backbone.stack.base(
+                input_ids=tokens, token_type_ids=types
+            ).last_hidden_state
             part = states[:, len(history) :]
             whole = (
                 scorer.model.head(part[:, None], torch.ones(1, 1, len(own), dtype=torch.bool))
@@ -75,9 +79,13 @@ def test_full_mode_reads_every_pair_alone(head):
 
 
 def test_a_decoder_scores_the_same_in_both_modes():
-    shared, full = (Scorer(scorer_model("llama", history_attention=mode)) for mode in ("shared", "full"))
+    shared, full = (
+        Scorer(scorer_model("llama", history_attention=mode)) for mode in ("shared", "full")
+    )
     items = np.arange(12)
-    np.testing.assert_allclose(shared.scores([3, 1], items), full.scores([3, 1], items), atol=2e-4, rtol=1e-4)
+    np.testing.assert_allclose(
+        shared.scores([3, 1], items), full.scores([3, 1], items), atol=2e-4, rtol=1e-4
+    )
 
 
 def test_a_remembered_history_gives_the_same_scores(scorer):
@@ -107,7 +115,9 @@ def test_the_least_recently_used_history_leaves_first():
     items = np.arange(3)
     scorer.scores([1], items)
     one = scorer._held
-    scorer.prefix_bytes = int(one * 2.9)  # all three histories here have one title of the same order of length
+    scorer.prefix_bytes = int(
+        one * 2.9
+    )  # all three histories here have one title of the same order of length
     for history in ([2], [1], [3], [1]):
         scorer.scores(history, items)
     assert scorer._held <= scorer.prefix_bytes
@@ -138,7 +148,7 @@ def test_nan_weights_are_a_sentence():
     scorer = Scorer(scorer_model("bert"))
     with torch.no_grad():
         scorer.model.head.out.weight.fill_(float("nan"))
-    with pytest.raises(UsageError, match="scores are NaN"):
+    with pytest.raises(NotFiniteError, match="scores are no finite numbers: training diverged"):
         scorer.rank([1], [1, 2])
 
 
@@ -156,7 +166,8 @@ def test_a_history_of_any_length_fits_the_context(kind):
     made = scorer_model(kind)
     made.layout.history_items = ITEMS
     assert (
-        len(made.layout.history(list(range(ITEMS)))) + made.layout.longest_candidate <= made.backbone.stack.max_tokens
+        len(made.layout.history(list(range(ITEMS)))) + made.layout.longest_candidate
+        <= made.backbone.stack.max_tokens
     )
     assert np.isfinite(Scorer(made).scores(list(range(ITEMS)), np.arange(ITEMS))).all()
 
@@ -187,3 +198,20 @@ def test_chunks_cover_everything_once_within_the_budget(lengths, budget):
     assert sorted(np.concatenate(found).tolist()) == list(range(len(lengths)))
     for chunk in found:
         assert len(chunk) == 1 or len(chunk) * max(lengths[i] for i in chunk) <= budget
+
+
+def test_texts_that_are_cut_are_counted_and_said():
+    """Long titles that differ only at their end: what is read of them is the same."""
+    bottle = "white field " * 40
+    texts = [bottle + "white", bottle + "black", "black field", "black " + bottle]
+    layout = PromptLayout(
+        backbone("bert", depth=1).tokenizer,
+        decoder=False,
+        history_texts=texts,
+        candidate_texts=texts,
+        history_items=4,
+        max_tokens=200,
+    )
+    assert layout.candidates[0] == layout.candidates[1] != layout.candidates[3]
+    assert (layout.cut, layout.cut_alike) == (3, 2)
+    assert "3 of 4 item texts are cut at 32 tokens; 2 of them" in layout.cut_note()

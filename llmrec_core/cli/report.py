@@ -1,0 +1,36 @@
+"""`report`: a study as one HTML file that opens without a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from llmrec_core.cli.output import open_ledger, print_line
+from llmrec_core.language import t
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb `report`."""
+    app.command()(report)
+
+
+def report(
+    study: Annotated[str, typer.Option(help="The study.")] = "default",
+    out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("report.html"),
+    comment: Annotated[str, typer.Option(help="Your own words, shown as plain text.")] = "",
+    without_tied: Annotated[
+        bool,
+        typer.Option("--without-tied", help="Leave out people whose last items share one moment."),
+    ] = False,
+) -> None:
+    """A study as one HTML file that opens without a network."""
+    from llmrec_core.files import write_text
+    from llmrec_core.reading import report as reports
+
+    _, ledger = open_ledger()
+    write_text(
+        out, reports.render(reports.gather(ledger, study, comment=comment, untied=without_tied))
+    )
+    print_line(t("wrote {out} ({size:.0f} kB)", out=out, size=out.stat().st_size / 1e3))

@@ -1,0 +1,458 @@
+"""The one table of families. A family of an installed package joins it by an entry point.
+
+`docs/how-to/add-a-family.md` adds one, in this table or from a package of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import entry_points
+
+from llmrec_core.contract.family import Family, Option
+from llmrec_core.contract.parsing import near_name
+from llmrec_core.errors import UsageError
+from llmrec_core.language import marked, t
+
+ENTRY_POINTS = "llmrec.families"
+"""Group of entry points; each names a `Family`."""
+_ROOM = "llmrec_core.recommenders"
+
+HISTORY = Option(marked("Most recent items that count; 0 takes all."), 0, 100_000, whole=True)
+DECAY = Option(
+    marked("Weight of an item against the next more recent one; 1 weighs all alike."), 0, 1
+)
+POPULARITY = Option(
+    marked("Weight of log popularity, which breaks ties and fills in for empty histories."),
+    -1_000,
+    1_000,
+)
+_WORDS = {
+    "history_items": HISTORY,
+    "genres": Option(marked("1 counts genres among the words (usual), 0 does not."), 0, 1, True),
+    "decay": DECAY,
+    "popularity": POPULARITY,
+}
+_FACTORS = {
+    "factors": Option(marked("Width of a user's and an item's factors (64)."), 1, 4_096, True),
+    "l2": Option(marked("Ridge on the factors (0.01)."), 0, 1_000_000),
+    "epochs": Option(marked("Sweeps (ALS, 15) or passes (BPR, 100)."), 1, 100_000, True),
+    "history_items": HISTORY,
+    "decay": DECAY,
+}
+_SEQUENTIAL = {
+    "width": Option(marked("Width of an item's vector (64)."), 1, 4_096, True),
+    "layers": Option(marked("Transformer blocks (2)."), 1, 100, True),
+    "heads": Option(marked("Attention heads (2); they divide the width."), 1, 256, True),
+    "ahead": Option(
+        marked(
+            "A target is drawn from the next so many items (1). More where order is noisy, as when "
+            "people rate a page of films in one go."
+        ),
+        1,
+        1_000,
+        True,
+    ),
+    "in_epochs": Option(
+        marked(
+            "1 reads everybody's history once before anybody's again, in batches of like length; "
+            "0 draws people by chance (0)."
+        ),
+        0,
+        1,
+        True,
+    ),
+    "negatives": Option(
+        marked(
+            "Items drawn for a batch that the softmax is taken over beside the target (0: over the "
+            "whole catalogue)."
+        ),
+        0,
+        1_000_000,
+        True,
+    ),
+    "cooccurrence": Option(
+        marked("Spread of the item vectors' start from co-occurrences (0.1); 0 starts at random."),
+        0,
+        100,
+    ),
+    "ips": Option(
+        marked("Gamma of the propensity by which targets are weighed inversely; 0 weighs none."),
+        0,
+        10,
+    ),
+    "ips_clip": Option(
+        marked("Largest inverse propensity of a target against the smallest (10)."), 1, 1_000_000
+    ),
+}
+_TOWERS = {
+    "window": Option(
+        marked("Most items of a history that a training batch reads of one person (10)."),
+        1,
+        10_000,
+        True,
+    ),
+    "decay": Option(
+        marked("Weight of an item against the next more recent one (0.8); 1 weighs all alike."),
+        0,
+        1,
+    ),
+    "ahead": _SEQUENTIAL["ahead"],
+    "uniform": Option(
+        marked(
+            "Items drawn by chance for a training batch, as further negatives beside those of "
+            "other people (0)."
+        ),
+        0,
+        1_000_000,
+        True,
+    ),
+    "mined": Option(
+        marked("Hard negatives for each person of a batch: items with like texts (0)."),
+        0,
+        1_000,
+        True,
+    ),
+    "temperature": Option(
+        marked("Divides the likeness of two texts before training (0.1)."), 0.001, 1_000
+    ),
+    "popularity": Option(
+        marked("Weight of log popularity in the score, in training and serving (1)."),
+        -1_000,
+        1_000,
+    ),
+    "correction": Option(
+        marked(
+            "Share of the logarithm of its chance to be drawn that a negative's score loses (1); "
+            "0 corrects nothing."
+        ),
+        0,
+        1,
+    ),
+}
+_EXIT = {
+    "exit_layer": Option(
+        marked("Layer after which hopeless candidates are read no further."), 1, 1_000, True
+    ),
+    "exit_keep": Option(
+        marked("Share of validation users whose list an early exit must not change (0.99)."), 0, 1
+    ),
+}
+_SASREC_TRAINING = {
+    "full": {"learning_rate": 2e-3, "batch_histories": 128, "dropout": 0.2},
+}
+_TOWER_TRAINING = {
+    "head": {"learning_rate": 2e-3, "batch_histories": 64},
+    "lora": {"learning_rate": 5e-4, "batch_histories": 16},
+    "full": {"learning_rate": 5e-5, "batch_histories": 16},
+}
+_READER_TRAINING = {
+    "full": {"learning_rate": 5e-4, "positives": 4, "negatives": 12},
+    "lora": {"learning_rate": 2e-3, "positives": 4, "negatives": 12},
+    "head": {"learning_rate": 1e-2, "positives": 4, "negatives": 12},
+}
+_DECODER_TRAINING = {
+    "lora": {"learning_rate": 1e-3, "batch_histories": 4, "negatives": 7},
+    "full": {"learning_rate": 5e-5, "batch_histories": 4, "negatives": 7},
+}
+
+BUILT_IN = (
+    Family("popularity", marked("Popularity"), "cheap", f"{_ROOM}.popularity:Popularity", "circle"),
+    Family(
+        "directed-counts",
+        marked("Directed counts"),
+        "cheap",
+        f"{_ROOM}.directed_counts:DirectedCounts",
+        "star-triangle-up",
+        options={
+            "history_items": Option(
+                marked("Most recent items that count (5); 0 takes all."), 0, 100_000, whole=True
+            ),
+            "decay": DECAY,
+            "popularity": POPULARITY,
+        },
+    ),
+    Family(
+        "item-knn",
+        marked("Item-kNN"),
+        "cheap",
+        f"{_ROOM}.knn:ItemKnn",
+        "square",
+        options={
+            "history_items": HISTORY,
+            "neighbours": Option(
+                marked("Most similar items kept of each item; 0 keeps all."), 0, 10_000_000, True
+            ),
+            "window": Option(
+                marked("Largest distance at which two items of a history count; 0 takes any."),
+                0,
+                100_000,
+                True,
+            ),
+            "backward": Option(
+                marked('Weight of "j before i" against "i before j" (0.5).'), 0, 1_000
+            ),
+            "fade": Option(marked("How fast a pair's weight falls with its distance (0)."), 0, 100),
+            "decay": DECAY,
+            "power": Option(
+                marked("Power of the candidate's count in the denominator (0.4)."), 0, 10
+            ),
+            "popularity": POPULARITY,
+        },
+    ),
+    Family(
+        "ease",
+        marked("EASE"),
+        "cheap",
+        f"{_ROOM}.ease:Ease",
+        "diamond",
+        options={
+            "l2": Option(marked("The ridge λ (500)."), 1e-6, 1e9),
+            "history_items": HISTORY,
+            "decay": DECAY,
+            "popularity": POPULARITY,
+        },
+    ),
+    Family(
+        "tf-idf",
+        marked("TF-IDF"),
+        "cheap",
+        f"{_ROOM}.tfidf:TfIdf",
+        "triangle-left",
+        options=_WORDS,
+        reads_text=True,
+    ),
+    Family(
+        "bm25",
+        marked("BM25"),
+        "cheap",
+        f"{_ROOM}.tfidf:Bm25",
+        "triangle-right",
+        options=_WORDS,
+        reads_text=True,
+    ),
+    Family(
+        "als",
+        marked("ALS"),
+        "cheap",
+        f"{_ROOM}.factors:Als",
+        "diamond-tall",
+        options=_FACTORS
+        | {"alpha": Option(marked("An interaction's confidence is 1 + alpha (10)."), 0, 1e9)},
+    ),
+    Family(
+        "bpr",
+        marked("BPR"),
+        "cheap",
+        f"{_ROOM}.factors:Bpr",
+        "diamond-wide",
+        options=_FACTORS,
+    ),
+    Family(
+        "fusion",
+        marked("Fusion"),
+        "fusion",
+        f"{_ROOM}.fusion:Fusion",
+        "star-square",
+        options={
+            "users": Option(marked("Validation users (1,000); 0 takes all."), 0, 1e9, True),
+            "ridge": Option(marked("Pull of the weights towards 0 (0.001)."), 0, 1e6),
+        },
+        usual={"retriever": "item-knn+tf-idf"},
+    ),
+    Family(
+        "sasrec",
+        marked("SASRec"),
+        "sequential",
+        f"{_ROOM}.sasrec:SasRec",
+        "triangle-up",
+        options=_SEQUENTIAL,
+        adaptations=("full",),
+        usual={"adaptation": "full"},
+        suited=_SASREC_TRAINING,
+    ),
+    Family(
+        "text-sasrec",
+        marked("Text-SASRec"),
+        "sequential",
+        f"{_ROOM}.sasrec:SasRec",
+        "triangle-down",
+        options=_SEQUENTIAL,
+        reads_text=True,
+        backbones=("minilm-l6", "smollm2-135m"),
+        adaptations=("full",),
+        usual={"backbone": "minilm-l6", "adaptation": "full"},
+        suited=_SASREC_TRAINING,
+    ),
+    Family(
+        "bi-encoder",
+        marked("Bi-encoder"),
+        "two towers",
+        f"{_ROOM}.bi_encoder:BiEncoder",
+        "pentagon",
+        reads_text=True,
+        backbones=("minilm-l6", "smollm2-135m"),
+        depths=(0, 2, 4, 6),
+        usual={"backbone": "minilm-l6"},
+    ),
+    Family(
+        "two-towers",
+        marked("Two towers"),
+        "two towers",
+        f"{_ROOM}.two_towers:TwoTowers",
+        "hexagon2",
+        options=_TOWERS,
+        reads_text=True,
+        backbones=("minilm-l6", "smollm2-135m"),
+        adaptations=("head", "lora", "full"),
+        depths=(0, 2, 4, 6),
+        usual={"backbone": "minilm-l6", "adaptation": "head", "history_items": 20},
+        suited=_TOWER_TRAINING,
+    ),
+    Family(
+        "cross-encoder",
+        marked("Cross-encoder"),
+        "cross-encoder",
+        f"{_ROOM}.language_model:LanguageModelRecommender",
+        options=_EXIT,
+        reads_text=True,
+        reads_prompt=True,
+        backbones=("minilm-l6", "smollm2-135m"),
+        adaptations=("full", "none", "head", "lora"),
+        depths=(0, 2, 4, 6),
+        usual={
+            "backbone": "minilm-l6",
+            "depth": 2,
+            "head": "attention",
+            "history_attention": "per_item",
+            "adaptation": "full",
+        },
+        suited=_READER_TRAINING,
+    ),
+    Family(
+        "decoder",
+        marked("Decoder"),
+        "decoder",
+        f"{_ROOM}.language_model:LanguageModelRecommender",
+        options=_EXIT,
+        reads_text=True,
+        reads_prompt=True,
+        backbones=("smollm2-135m", "minilm-l6"),
+        adaptations=("none", "lora", "full"),
+        depths=(0, 10, 20, 30),
+        usual={
+            "backbone": "smollm2-135m",
+            "depth": 10,
+            "head": "yes-no",
+            "adaptation": "lora",
+            "history_items": 5,
+        },
+        suited=_DECODER_TRAINING,
+    ),
+    Family(
+        "cascade",
+        marked("Cascade"),
+        "cascade",
+        f"{_ROOM}.cascade:Cascade",
+        "bowtie",
+        options=_EXIT,
+        reads_text=True,
+        reads_prompt=True,
+        backbones=("minilm-l6", "smollm2-135m"),
+    ),
+    Family(
+        "hosted",
+        marked("Hosted model"),
+        "hosted",
+        f"{_ROOM}.hosted.recommender:Hosted",
+        "star-triangle-down",
+        options={
+            "shuffle": Option(
+                marked(
+                    "0 letters the candidates in the retriever's order, which the model may lean "
+                    "on (usual); 1 shuffles them by the run's seed."
+                ),
+                0,
+                1,
+                True,
+            )
+        },
+        reads_text=True,
+        usual={"retriever": "item-knn", "rerank_k": 20},
+    ),
+)
+
+
+@cache
+def families() -> Mapping[str, Family]:
+    """Every family by name: the built-in ones in their order, then those of installed packages.
+
+    Raises:
+        UsageError: when a package's entry point is no `Family`, or takes a name that is taken.
+    """
+    table = {family.name: family for family in BUILT_IN}
+    for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
+        family = point.load()
+        if not isinstance(family, Family):
+            raise UsageError(
+                t(
+                    "the entry point {point} of {group} is {value!r}; expected a Family",
+                    point=point.name,
+                    group=ENTRY_POINTS,
+                    value=family,
+                )
+            )
+        if family.name in table:
+            raise UsageError(
+                t(
+                    "the entry point {point} brings a family {name!r}, which exists already; "
+                    "choose another name",
+                    point=point.name,
+                    name=family.name,
+                )
+            )
+        table[family.name] = family
+    return table
+
+
+def family_named(name: str) -> Family:
+    """The family of that name.
+
+    Raises:
+        UsageError: when there is none, with the near name.
+    """
+    if name in families():
+        return families()[name]
+    raise UsageError(
+        t(
+            "recommender.family is {name!r}; expected one of {names}.{hint}",
+            name=name,
+            names=", ".join(families()),
+            hint=near_name(name, families()),
+        )
+    )
+
+
+def recorded_family(name: str) -> Family:
+    """The family of a record, which may come from a package that is no longer installed."""
+    return families().get(name) or Family(name, name, "cheap", "", "circle-open")
+
+
+def family_title(name: str) -> str:
+    """What people read of a family's name, also of one that is no longer installed."""
+    return recorded_family(name).title
+
+
+def reads_prompt(name: str) -> bool:
+    """Whether a record's family reads a prompt with a language model at every request."""
+    return recorded_family(name).reads_prompt
+
+
+def is_hosted(name: str) -> bool:
+    """Whether a record's family asks a model that runs on its provider's machines."""
+    return recorded_family(name).group == "hosted"
+
+
+def fusable() -> list[Family]:
+    """The families that a fusion can weigh and a cascade can retrieve with."""
+    return [family for family in families().values() if family.group == "cheap"]

@@ -1,0 +1,1 @@
+"""What is known of models, devices, prices and grids, each with its source."""

@@ -1,0 +1,1 @@
+"""What is removed or flagged in an import before anything is trained on it."""

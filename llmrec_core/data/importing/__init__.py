@@ -1,0 +1,1 @@
+"""Files of strangers → a data set: what they are, what their columns mean, within limits."""

@@ -1,1 +1,0 @@
-"""Migrations of the ledger, shipped with the package and run by `Store.open`."""

@@ -1,0 +1,1 @@
+"""One module a step; `schema.REVISIONS` lists them in order."""

@@ -1,0 +1,1 @@
+"""What a person reads: records become rows, sentences, tables, charts and reports."""

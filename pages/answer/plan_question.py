@@ -1,0 +1,459 @@
+"""What the Plan page asks: a run or a model, its traffic, its limits, and the terms of devices.
+
+Every number is checked by the cost model, wherever it comes from: a field or the page's address.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from llmrec_core.costmodel.facts import bounds, counted_sizes, grids, model_catalogue, prices
+from llmrec_core.costmodel.facts.architecture import Architecture
+from llmrec_core.costmodel.facts.prices import PRICE_KINDS, Market, Price
+from llmrec_core.costmodel.plan.planner import Need
+from llmrec_core.costmodel.plan.reserve import Reserve
+from llmrec_core.costmodel.plan.service import LARGEST_BATCH
+from llmrec_core.costmodel.plan.traffic import DEFAULT_P95_S, DEFAULT_PEAK, Traffic
+from llmrec_core.costmodel.predict import query
+from llmrec_core.errors import DataError, UnsupportedError, UsageError
+from llmrec_core.language import marked, t
+from llmrec_core.reading import bills, number_format, planned
+from llmrec_core.reading.planned import Subject
+from llmrec_core.reading.pricing import Pricing
+from llmrec_core.reading.row import Row, machine_of
+from pages.shared import hardware, records, widgets
+from pages.shared.address import choose, remember
+
+WAYS = {
+    "day": marked("Requests a day"),
+    "second": marked("Requests a second"),
+    "users": marked("Users"),
+}
+MODELS = ("minilm-l6-h384", "bert-base", "smollm2-135m", "llama-3.2-1b", "llama-3.1-8b")
+DAY_S = 86_400
+_RUN_ID = re.compile("[0-9a-f]{8}")
+
+
+def priced_runs(rows: Sequence[Row]) -> dict[str, Row]:
+    """Run id → finished run that has a bill, in the order of the study."""
+    runs = {}
+    for row in rows:
+        try:
+            bills.service_of(row)
+        except (UnsupportedError, UsageError):
+            continue
+        runs[row.run_id] = row
+    return runs
+
+
+def subject(
+    runs: dict[str, Row], chosen_run: str | None, pricing: Pricing
+) -> tuple[Subject, str | None]:
+    """What is planned for, and what there is to say about it.
+
+    Args:
+        runs: runs that have a bill, by id.
+        chosen_run: id of the run that the study's limits choose; None without one.
+        pricing: what the reader has typed in the side bar.
+
+    Returns:
+        The subject and a sentence; `None` for the sentence where the typed name is unknown, and a
+        subject that stands in, so that nothing typed is lost.
+    """
+    model_column, precision_column = st.columns([3, 1])
+    options = {run_id: row.name for run_id, row in runs.items()} | {
+        name: t("{model} (catalogue)", model=name)
+        for name in MODELS
+        if model_catalogue.find(name) is not None
+    }
+    in_address = st.query_params.get("plan_model", "")
+    if _RUN_ID.fullmatch(in_address) and in_address not in runs:
+        remember("plan_model", "")  # a run of the study that was chosen before
+    default = chosen_run if chosen_run in options else next(iter(options))
+    chosen = choose(
+        model_column.selectbox,
+        t("Recommender"),
+        options,
+        "plan_model",
+        default=default,
+        aliases={row.name: run_id for run_id, row in runs.items()},
+        free=True,
+        moving=True,
+        accept_new_options=True,
+        help=t("A run of the study, a model of the catalogue, or the name or folder of any other."),
+    )
+    planned_for = _served(chosen, runs, options, pricing)
+    served = planned_for or _served(default, runs, options, pricing)
+    assert served is not None, "the default is a run or a model of the catalogue"
+    own = (
+        t("fp16, not stated")
+        if served.row is None
+        else t("as measured ({precision})", precision=served.row.spec.precision)
+    )
+    precision = choose(
+        precision_column.selectbox,
+        t("Precision"),
+        hardware.precisions(own),
+        "plan_precision",
+        default=hardware.AS_MEASURED,
+        disabled=served.request is None,
+        help=t("Quality was measured at the run's own precision only."),
+    )
+    if served.request is not None and precision != hardware.AS_MEASURED:
+        cleaned = query.clean_precision(precision)[0]
+        served = served.with_request(replace(served.request, precision=cleaned))
+    return served, None if planned_for is None else _note(served)
+
+
+def _served(
+    chosen: str, runs: Mapping[str, Row], options: Mapping[str, str], pricing: Pricing
+) -> Subject | None:
+    """What is planned for; where the name is unknown, a sentence and near names to click.
+
+    Args:
+        chosen: id of a run, or a name or folder of a model as it was typed.
+        runs: runs that have a bill, by id.
+        options: what can be chosen, with the words that are shown.
+        pricing: what the reader has typed in the side bar.
+    """
+    if chosen in runs:
+        return planned.of_run(runs[chosen], pricing)
+    try:
+        return planned.of_model(chosen, _counted(chosen))
+    except (UsageError, DataError) as error:
+        st.error(number_format.plain(error), icon=":material/error:")
+    names = {name: name for name in model_catalogue.catalogue()}
+    names |= {words: name for name, words in options.items()}
+    close = get_close_matches(chosen, names, n=4, cutoff=0.3)
+    near = list(dict.fromkeys(names[words] for words in close))
+    for place, name in zip(st.columns(len(near) or 1), near, strict=False):
+        place.button(
+            number_format.plain(options.get(name, name)),
+            key=f"plan_near_{name}",
+            on_click=remember,
+            args=("plan_model", name),
+            help=t("Plan for this one."),
+        )
+    return None
+
+
+def _counted(model: str) -> Architecture:
+    """The architecture of a model; a worker is asked to count a folder's weights.
+
+    Until it has answered, the model is planned with our own reading of its config, which the note
+    of every plan says.
+
+    Args:
+        model: a name of the catalogue, a folder or a `config.json`.
+    """
+    home = records.settings().home
+    path = model_catalogue.config_path(model)
+    if path is not None:
+        payload = {"model": str(path.resolve())}
+        if counted_sizes.kept(home, model_catalogue.read_config(path)) is None:
+            widgets.ask("plan_count", "count-model", payload)
+        answer = widgets.answer("plan_count", "count-model", payload)
+        if answer and answer.get("reason"):
+            widgets.caption(
+                t("Its weights could not be counted: {reason}", reason=answer["reason"])
+            )
+    return model_catalogue.load(model, home)
+
+
+def _note(served: Subject) -> str:
+    """Where the sizes of a request come from."""
+    if served.row is None:
+        assert served.request is not None, "a model of the catalogue has a request"
+        return t(
+            "A model of the catalogue: {history:g} tokens of history and {each:g} a candidate "
+            "unless typed otherwise.",
+            history=served.request.history_tokens,
+            each=served.request.candidate_tokens,
+        )
+    machine = machine_of(served.row) or t("its machine")
+    if served.request is None:
+        return t(
+            "{name} reads no prompt, so only the machine it was measured on is planned: {machine}.",
+            name=served.name,
+            machine=machine,
+        )
+    return t(
+        "Prompt lengths and candidates are those of the run measured on {machine}.",
+        machine=machine,
+    )
+
+
+@dataclass(frozen=True)
+class Typed:
+    """What the first box asks for."""
+
+    traffic: Traffic
+    requests_per_user_day: float
+    availability: float
+    subject: Subject
+
+
+def first_box(served: Subject, pricing: Pricing) -> Typed:
+    """Traffic, limit and request; what is left empty is the run's.
+
+    Args:
+        served: what is planned for.
+        pricing: what the reader has typed in the side bar; its utilisation sets the busiest hour.
+
+    Raises:
+        UsageError: for a number that makes no sense, in a sentence.
+    """
+    way = choose(
+        st.segmented_control,
+        t("Traffic as"),
+        {name: t(words) for name, words in WAYS.items()},
+        "plan_way",
+        default=next(iter(WAYS)),
+        required=True,
+    )
+    columns = st.columns(4)
+    each, used = 1.0, 1
+    if way == "users":
+        users = number(
+            columns[0], t("Users"), 1e6, "plan_users", t("How many people the service has.")
+        )
+        each = number(columns[1], t("Requests of a user in a day"), 1.0, "plan_each")
+        bounds.check(users=users, requests_per_user_day=each)
+        daily, used = users * each, 2
+    elif way == "second":
+        rate = number(columns[0], t("Requests a second, mean of the day"), 100.0, "plan_rate")
+        bounds.check(requests_per_second=rate)
+        daily = DAY_S * rate
+    else:
+        help_text = t("One request is one user's list of ten.")
+        daily = number(columns[0], t("Requests a day"), 1e7, "plan_daily", help_text)
+    usual = DEFAULT_PEAK if pricing.utilisation is None else 1 / pricing.utilisation
+    peak = optional(
+        columns[used],
+        t("Busiest hour over the mean"),
+        f"{usual:.4g}",
+        "plan_peak",
+        t("1: the same all day. 2: a machine that is full then is busy half of the time."),
+    )
+    limit = number(columns[used + 1], t("p95 limit, ms"), 1e3 * DEFAULT_P95_S, "plan_p95")
+    left, middle, right, _ = st.columns(4)
+    availability = number(
+        left,
+        t("Availability, %"),
+        99.9,
+        "plan_availability",
+        t("Share of the time in which the busiest hour can be served."),
+    )
+    served = _sizes(middle, right, served)
+    traffic = Traffic(daily, usual if peak is None else peak, limit / 1e3)
+    return Typed(traffic, each, availability / 100, served)
+
+
+def _sizes(left: DeltaGenerator, middle: DeltaGenerator, served: Subject) -> Subject:
+    """The subject with candidates and history as typed, where it reads a prompt."""
+    request = served.request
+    if request is None:
+        return served
+    usual = t("{candidates}, as in the run", candidates=request.candidates)
+    candidates = optional(left, t("Candidates"), usual, "plan_candidates")
+    history = optional(
+        middle,
+        t("History, tokens"),
+        t("{history_tokens:g}, as in the run", history_tokens=request.history_tokens),
+        "plan_history",
+        t("A film's title is about eight tokens."),
+    )
+    if candidates is not None:
+        request = replace(request, candidates=whole("candidates", candidates))
+    if history is not None:
+        request = replace(request, history_tokens=history)
+    return served.with_request(request)
+
+
+def number(place: DeltaGenerator, label: str, value: float, key: str, help_text: str = "") -> float:
+    """A number without bounds of its own: the cost model answers what makes no sense.
+
+    Raises:
+        UsageError: when the field is empty.
+    """
+    typed = place.number_input(
+        label, value=value, format="%.8g", key=key, bind="query-params", help=help_text or None
+    )
+    if typed is None:
+        raise UsageError(t("{label} is empty; expected a number", label=label))
+    return float(typed)
+
+
+def optional(
+    place: DeltaGenerator, label: str, usual: str, key: str, help_text: str = ""
+) -> float | None:
+    """A number that may stay empty, which means `usual`."""
+    typed = place.number_input(
+        label,
+        value=None,
+        format="%.8g",
+        placeholder=usual,
+        key=key,
+        bind="query-params",
+        help=help_text or None,
+    )
+    return None if typed is None else float(typed)
+
+
+def whole(quantity: str, value: float) -> int:
+    """A whole number of a quantity of the cost model.
+
+    Raises:
+        UsageError: for a value that is outside its range or not whole.
+    """
+    bounds.check(**{quantity: value})
+    return int(value)
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What the folded box asks for."""
+
+    market: Market
+    own: tuple[tuple[str, Price], ...]
+    place: grids.Place
+    keep: int
+    hit_rate: float
+    retrain_hours: float
+    reserve: Reserve
+    largest_batch: int
+
+
+def conditions(availability: float, pricing: Pricing) -> Conditions:
+    """Prices, place, cascade, cache, retraining and spares.
+
+    Args:
+        availability: as typed in the first box.
+        pricing: what the reader has typed in the side bar.
+
+    Raises:
+        UsageError: for a number that makes no sense, in a sentence.
+    """
+    first, two, three, four = st.columns(4)
+    kind = choose(
+        first.selectbox,
+        t("Price"),
+        {name: t(words) for name, words in PRICE_KINDS.items()},
+        "plan_price",
+        default=next(iter(PRICE_KINDS)),
+    )
+    providers = two.multiselect(
+        t("Only of providers"),
+        prices.providers(),
+        key="plan_providers",
+        bind="query-params",
+        placeholder=t("all"),
+    )
+    regions = three.multiselect(
+        t("Only in regions"),
+        prices.regions(),
+        key="plan_regions",
+        bind="query-params",
+        placeholder=t("all"),
+    )
+    region = choose(
+        four.selectbox,
+        t("Electricity of"),
+        {name: place.title for name, place in grids.places().items()},
+        "plan_region",
+        default=next(iter(grids.places())),
+    )
+    five, six, seven, eight = st.columns(4)
+    keep = number(five, t("Cascade: items the model reads, 0 = all"), 0.0, "plan_keep")
+    hits = number(six, t("Requests answered from a cache, %"), 0.0, "plan_hits")
+    hours = number(seven, t("Retraining, device hours a month"), 0.0, "plan_retrain")
+    most = number(
+        eight,
+        t("Requests together at most"),
+        float(LARGEST_BATCH),
+        "plan_most",
+        t("Largest batch a device takes."),
+    )
+    nine, ten, _, _ = st.columns(4)
+    each_up = number(
+        nine,
+        t("One device is up, % of the time"),
+        99.0,
+        "plan_up",
+        t("Assumed; decides the spares."),
+    )
+    spare = optional(ten, t("Spare devices"), t("by the availability"), "plan_spare")
+    fixed = None if spare is None else whole("spare", spare)
+    place = grids.find(region)
+    if pricing.grid_g_per_kwh is not None:
+        place = grids.stated(pricing.grid_g_per_kwh, t("typed in"))
+    return Conditions(
+        Market(kind, frozenset(providers), frozenset(regions)),
+        _own_device(),
+        place,
+        whole("keep", keep),
+        hits / 100,
+        hours,
+        Reserve(availability, each_up / 100, fixed),
+        whole("largest_batch", most),
+    )
+
+
+def _own_device() -> tuple[tuple[str, Price], ...]:
+    """The price of a device the reader owns, by its name; nothing where none is chosen."""
+    st.caption(
+        t("A device you own: its price an hour is purchase spread over its life, plus electricity.")
+    )
+    first, two, three, four = st.columns(4)
+    owned = choose(
+        first.selectbox,
+        t("Own device"),
+        {"": t("none")} | {name: name for name in hardware.catalogue()},
+        "plan_own",
+        default="",
+    )
+    purchase = number(two, t("Purchase, $"), 2000.0, "plan_purchase")
+    years = number(three, t("Years of use"), 3.0, "plan_years")
+    kwh = number(four, t("$ per kWh"), prices.DEFAULT_USD_PER_KWH, "plan_kwh")
+    if not owned:
+        return ()
+    price = prices.owned(purchase, years, kwh)
+    widgets.caption(
+        t(
+            "An hour of {device}: {hour}, and {kwh} for a kilowatt-hour it draws.",
+            device=owned,
+            hour=number_format.dollars(price.usd_per_hour),
+            kwh=number_format.dollars(kwh),
+        )
+    )
+    return ((owned, price),)
+
+
+def need(typed: Typed, chosen: Conditions, rows: Sequence[Row]) -> tuple[Subject, Need]:
+    """Both boxes as one question to the planner: what is served, and the need.
+
+    Args:
+        typed: the first box.
+        chosen: the folded box.
+        rows: the study's runs, whose scatter of times is taken for devices not measured.
+    """
+    served = typed.subject
+    if served.request is not None:
+        served = served.with_request(served.request.kept(chosen.keep))
+    return served, Need(
+        replace(typed.traffic, hit_rate=chosen.hit_rate),
+        chosen.reserve,
+        chosen.retrain_hours,
+        chosen.largest_batch,
+        scatter=bills.scatter_of(rows),
+        market=chosen.market,
+        own=dict(chosen.own),
+        place=chosen.place,
+        coefficients=hardware.coefficients(),
+    )

@@ -1,0 +1,377 @@
+"""The inputs of the Train page, each a part of a run spec, and queueing."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from llmrec_core.contract.families import (
+    families,
+    family_named,
+    family_title,
+    fusable,
+    reads_prompt,
+)
+from llmrec_core.contract.family import ADAPTATION_LABELS, Family
+from llmrec_core.contract.protocol import ProtocolSpec
+from llmrec_core.contract.spec import RunSpec
+from llmrec_core.language import marked, t
+from llmrec_core.reading.row import Row
+from llmrec_core.recommenders.hosted.spending import require_affordable
+from llmrec_core.running import needs
+from llmrec_core.running.grid import ATTENTION_LABELS
+from llmrec_core.types import SPLITS
+from pages.build import hosted_inputs
+from pages.shared import records
+from pages.shared.address import choose, choose_several
+
+FIRST_FAMILY = "cross-encoder"
+FUSED_FIRST = ("item-knn", "tf-idf")
+PRECISIONS = ("fp32", "int8-dynamic", "bf16")
+BLEND_LABELS = {
+    "none": marked("the language model alone"),
+    "validation": marked("a mix with the retriever's, learned on validation"),
+}
+
+
+def run_base(rows: Sequence[Row]) -> tuple[dict[str, Any], Family]:
+    """Data set, family and what the family needs.
+
+    Args:
+        rows: of the study at hand, whose trained readers a cascade can use.
+
+    Returns:
+        Fields of a run spec, and the family.
+    """
+    names = records.dataset_names() or ["ml-100k"]
+    used = rows[0].spec.data.name if rows else names[0]
+    data = choose(
+        st.selectbox,
+        t("Data set"),
+        {name: name for name in names},
+        "train_data",
+        default=used if used in names else names[0],
+    )
+    family = family_named(
+        choose(
+            st.selectbox,
+            t("Family"),
+            {name: family_title(name) for name in families()},
+            "train_family",
+            default=FIRST_FAMILY,
+        )
+    )
+    content = records.dataset(data).content_hash if records.has_dataset(data) else ""
+    base: dict[str, Any] = {"data": {"name": data, "content_hash": content}}
+    chosen: dict[str, Any] = {"family": family.name}
+    if family.group == "hosted":
+        chosen |= hosted_inputs.chosen()
+    elif family.group == "cascade":
+        base |= _reader(rows, chosen)
+    elif family.backbones:
+        _backbone(family, chosen)
+    if family.group == "decoder":
+        chosen["head"] = "yes-no"
+    if family.group == "cross-encoder":
+        _head_and_attention(chosen)
+    if family.group == "fusion":
+        _members(chosen)
+    if family.group in ("cascade", "decoder"):
+        _retriever(chosen)
+    return base | {"recommender": chosen}, family
+
+
+def _backbone(family: Family, chosen: dict[str, Any]) -> None:
+    chosen["backbone"] = st.selectbox(
+        t("Backbone"),
+        family.backbones,
+        key="train_backbone",
+        bind="query-params",
+        accept_new_options=True,
+        help=t(
+            "minilm-l6 (22.7 M, encoder), smollm2-135m (134.5 M, decoder), a Hugging Face "
+            "id or a local folder."
+        ),
+    )
+    chosen["history_items"] = int(
+        st.number_input(
+            t("History items in the prompt"), 1, 200, 10, key="train_history", bind="query-params"
+        )
+    )
+
+
+def _head_and_attention(chosen: dict[str, Any]) -> None:
+    chosen["head"] = st.selectbox(
+        t("Head"), ("linear", "attention"), key="train_head", bind="query-params"
+    )
+    chosen["history_attention"] = choose(
+        st.selectbox,
+        t("Attention to the history"),
+        {mode: t(words) for mode, words in ATTENTION_LABELS.items()},
+        "train_attention",
+        default=next(iter(ATTENTION_LABELS)),
+        help=t(
+            "Each is another model, trained its own way. Items read alone, once too, make "
+            "exact reasons cheap; pairs read alone cost most."
+        ),
+    )
+
+
+def _members(chosen: dict[str, Any]) -> None:
+    members = choose_several(
+        st.multiselect,
+        t("Recommenders to fuse"),
+        {family.name: family_title(family.name) for family in fusable()},
+        "train_members",
+        default=FUSED_FIRST,
+        help=t("Two or more; validation learns how much each one counts."),
+    )
+    chosen["retriever"] = "+".join(members)
+
+
+def _retriever(chosen: dict[str, Any]) -> None:
+    chosen["retriever"] = choose(
+        st.selectbox,
+        t("Cheap retriever"),
+        {family.name: family_title(family.name) for family in fusable()},
+        "train_retriever",
+        default=FUSED_FIRST[0],
+    )
+    chosen["rerank_k"] = int(
+        st.number_input(
+            t("Items passed to the language model, K"),
+            1,
+            1000,
+            20,
+            key="train_k",
+            bind="query-params",
+        )
+    )
+
+
+def _reader(rows: Sequence[Row], chosen: dict[str, Any]) -> dict[str, Any]:
+    """Whose weights a cascade reads with; its settings go into `chosen`."""
+    readers = {row.name: row.spec.recommender for row in rows if _can_read(row)}
+    if not readers:
+        st.info(
+            t(
+                "A cascade reads with the weights of a cross-encoder or decoder of the same study. "
+                "Queue one first."
+            )
+        )
+        return {}
+    name = st.selectbox(
+        t("Language model that reads"),
+        list(readers),
+        key="train_reader",
+        bind="query-params",
+        help=t("A run of this study; the cascade waits for it and uses its weights."),
+    )
+    chosen |= {
+        **dataclasses.asdict(readers[name]),
+        "family": chosen["family"],
+        "blend": choose(
+            st.selectbox,
+            t("Order of what it read"),
+            {blend: t(words) for blend, words in BLEND_LABELS.items()},
+            "train_blend",
+            default=next(iter(BLEND_LABELS)),
+        ),
+    }
+    return {"weights_from": name}
+
+
+def _can_read(row: Row) -> bool:
+    """Whether a run has, or will have, a language model of its own that reads every candidate."""
+    chosen = row.spec.recommender
+    return (
+        reads_prompt(chosen.family)
+        and not chosen.retriever
+        and not row.spec.weights_from
+        and row.state in ("finished", "queued", "running")
+    )
+
+
+def dials(family: Family, base: dict[str, Any]) -> dict[str, Sequence[Any]]:
+    """What the grid multiplies.
+
+    Args:
+        family: the one chosen.
+        base: fields of a run spec; a cascade keeps its reader's depth and way of training.
+    """
+    chosen: dict[str, Sequence[Any]] = {"methods": family.adaptations[:1]}
+    if family.group == "cascade":
+        chosen["depths"] = (base["recommender"].get("depth", 0),)
+        chosen["methods"] = (base["recommender"].get("adaptation", "none"),)
+    if len(family.depths) > 1:
+        depths = choose_several(
+            st.pills,
+            t("Layers kept"),
+            {str(depth): str(depth) if depth else t("all") for depth in family.depths},
+            "train_depths",
+            default=["0"],
+            selection_mode="multi",
+        )
+        chosen["depths"] = [int(depth) for depth in depths]
+    if len(family.adaptations) > 1:
+        chosen["methods"] = choose_several(
+            st.pills,
+            t("Fine-tuning"),
+            {
+                method: t(words)
+                for method, words in ADAPTATION_LABELS.items()
+                if method in family.adaptations
+            },
+            "train_methods",
+            default=[family.adaptations[0]],
+            selection_mode="multi",
+        )
+    chosen["precisions"] = st.pills(
+        t("Precision"),
+        PRECISIONS if family.reads_prompt else PRECISIONS[:1],
+        selection_mode="multi",
+        default=["fp32"],
+        key="train_precisions",
+        bind="query-params",
+    )
+    seeds = st.number_input(
+        t("Seeds"),
+        1,
+        5,
+        1,
+        key="train_seeds",
+        bind="query-params",
+        help=t("Repeats with other random numbers."),
+    )
+    chosen["seeds"] = tuple(range(int(seeds)))
+    return chosen
+
+
+def budget(family: Family) -> dict[str, Any]:
+    """Steps and minutes at most."""
+    if not family.is_trained:
+        return {}
+    steps, minutes = st.columns(2)
+    return {
+        "steps": int(
+            steps.number_input(
+                t("Training steps"),
+                21,
+                100_000,
+                200,
+                step=50,
+                key="train_steps",
+                bind="query-params",
+            )
+        ),
+        "max_minutes": float(
+            minutes.number_input(
+                t("At most, minutes"), 0.5, 6000.0, 20.0, key="train_minutes", bind="query-params"
+            )
+        ),
+    }
+
+
+def protocol(rows: list[Row]) -> dict[str, Any]:
+    """How quality is measured: at first as in the study at hand, so that its rows are comparable.
+
+    Args:
+        rows: of that study.
+    """
+    usual = rows[0].spec.protocol if rows else ProtocolSpec()
+    split, candidates, users, full = st.columns(4, vertical_alignment="bottom")
+    offers = tuple(dict.fromkeys((usual.candidates, "100-uniform", "100-popular", "full")))
+    return {
+        "split": split.selectbox(
+            t("Split"),
+            SPLITS,
+            SPLITS.index(usual.split),
+            key="train_split",
+            bind="query-params",
+        ),
+        "candidates": candidates.selectbox(
+            t("Candidates"),
+            offers,
+            key="train_candidates",
+            bind="query-params",
+            accept_new_options=True,
+            help=t(
+                "Or type 50-uniform, 500-popular, or given-NAME for a list that came with the "
+                "data set."
+            ),
+        ),
+        "users": int(
+            users.number_input(
+                t("Users, 0 = all"),
+                0,
+                1_000_000,
+                usual.users,
+                key="train_users",
+                bind="query-params",
+            )
+        ),
+        "also_full": full.toggle(
+            t("Rank all items besides"), key="train_full", bind="query-params"
+        ),
+        "k": usual.k,
+        "seed": usual.seed,
+        "repeats": usual.repeats,
+    }
+
+
+def optimiser(family: Family) -> dict[str, Any]:
+    """How weights move."""
+    if not family.is_trained:
+        return {}
+    objective, kind, rate, schedule = st.columns(4)
+    chosen: dict[str, Any] = {
+        "objective": objective.selectbox(
+            t("Objective"),
+            ("listwise", "bce", "mse", "pairwise"),
+            key="train_objective",
+            bind="query-params",
+        ),
+        "optimizer": kind.selectbox(
+            t("Optimiser"), ("adamw", "sgd"), key="train_optimizer", bind="query-params"
+        ),
+        "schedule": schedule.selectbox(
+            t("Schedule"),
+            ("linear", "cosine", "exponential", "constant"),
+            key="train_schedule",
+            bind="query-params",
+        ),
+    }
+    learning_rate = rate.number_input(
+        t("Learning rate"),
+        min_value=1e-7,
+        max_value=1.0,
+        value=None,
+        format="%.6g",
+        placeholder=t("suited to the method"),
+        key="train_rate",
+        bind="query-params",
+    )
+    if learning_rate is not None:
+        chosen["learning_rate"] = learning_rate
+    return chosen
+
+
+def queue(name: str, runs: Sequence[RunSpec]) -> None:
+    """Put the runs at the end of the study `name`, which is made when it is new.
+
+    Raises:
+        UsageError: when a run needs the weights of one that the study does not have.
+        UnsupportedError: when one of them needs more than this machine has, or would cost more
+            than its limit; none is queued then.
+    """
+    machine = needs.machine_of(records.settings())
+    for run in runs:
+        if records.has_dataset(run.data.name):
+            catalogue = needs.catalogue_of(records.dataset(run.data.name))
+            needs.require_fit(run, catalogue, machine)
+            require_affordable(run, records.dataset(run.data.name))
+    for run in runs:
+        records.ledger().enqueue(run, name)

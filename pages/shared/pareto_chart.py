@@ -1,0 +1,214 @@
+"""Quality against cost as a plotly figure, with what is said below it.
+
+Colours and shapes come from reading/chart_symbols.py.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import plotly.graph_objects as go
+
+from llmrec_core.language import t
+from llmrec_core.reading import chart_symbols, number_format
+from llmrec_core.reading.pareto import METRICS, Chart, Point
+from llmrec_core.reading.pricing import AXES
+from llmrec_core.reading.row import Row
+from pages.shared.charts import GREY, mark_zero, shape, short
+
+
+def pareto(
+    chart: Chart,
+    show_dominated: bool = True,
+    logarithmic: bool = True,
+    height: int = 520,
+    choice: Row | None = None,
+) -> go.Figure:
+    """Quality against cost with intervals; the front is a stepped line, other points are pale.
+
+    Args:
+        chart: what is drawn.
+        show_dominated: whether points off the front are drawn.
+        logarithmic: whether the cost axis is; a cost of 0 then stands at its marked edge.
+        height: in pixels.
+        choice: the row that gets a ring.
+    """
+    axis = AXES[chart.axis]
+    figure = go.Figure()
+
+    def across(x: float) -> float:
+        return (chart.edge if logarithmic and x <= 0 else x) * axis.factor
+
+    front = chart.front
+    if len(front) > 1:
+        figure.add_trace(
+            go.Scatter(
+                x=[across(point.x) for point in front],
+                y=[point.y for point in front],
+                mode="lines",
+                line={"shape": "hv", "dash": "dot", "color": GREY, "width": 1.5},
+                name=t("Pareto front"),
+                hoverinfo="skip",
+            )
+        )
+    shapes = chart_symbols.shapes([point.row.spec.recommender for point in chart.points])
+    places = _label_places(front)
+    for point in chart.points:
+        if show_dominated or point.on_front:
+            mark = _mark(point, chart, shapes, places.get(point.row.run_id))
+            figure.add_trace(mark.update(x=[across(point.x)]))
+    if choice is not None:
+        _ring(figure, chart, choice, across)
+    shape(
+        figure,
+        t("{title}, {unit}", title=t(axis.title), unit=axis.unit),
+        t("{metric}, mean over users", metric=METRICS[chart.metric]),
+        height,
+    )
+    figure.update_xaxes(
+        type="log" if logarithmic else "linear", exponentformat="SI" if axis.unit != "$" else "none"
+    )
+    if logarithmic:
+        costs = [point.x for point in chart.points if point.x > 0] or [1.0]
+        decades = math.log10(max(costs) / min(costs))
+        figure.update_xaxes(
+            dtick=1 if decades > 2.5 else "D2", minor={"ticks": "outside", "showgrid": False}
+        )
+        if chart.free:
+            mark_zero(figure, across(0.0))
+    return figure
+
+
+def _ring(figure: go.Figure, chart: Chart, choice: Row, across: Callable[[float], float]) -> None:
+    for point in chart.points:
+        if point.row.run_id == choice.run_id:
+            figure.add_trace(
+                go.Scatter(
+                    x=[across(point.x)],
+                    y=[point.y],
+                    mode="markers",
+                    marker={
+                        "symbol": "circle-open",
+                        "size": 24,
+                        "color": GREY,
+                        "line": {"width": 2},
+                    },
+                    name=t("the choice"),
+                    hoverinfo="skip",
+                )
+            )
+
+
+def under_the_chart(chart: Chart, show_dominated: bool, logarithmic: bool) -> list[str]:
+    """A sentence for every row that the chart does not show as its values say."""
+    sentences = [
+        t("Not drawn: {name} – {reason}", name=name, reason=reason)
+        for name, reason in chart.left_out
+    ]
+    if logarithmic and chart.free:
+        sentences.append(
+            t(
+                "At the edge marked 0, as a logarithmic axis has no place for it: {names}.",
+                names=", ".join(point.row.name for point in chart.free),
+            )
+        )
+    hidden = [point.row.name for point in chart.points if not point.on_front]
+    if hidden and not show_dominated:
+        sentences.append(t("Hidden, as dominated: {names}.", names=", ".join(hidden)))
+    return sentences
+
+
+def _label_places(front: Sequence[Point]) -> dict[str, str]:
+    """Where the label of each front point goes: the best above left, then in turn."""
+    from_best = enumerate(reversed(front))
+    return {
+        point.row.run_id: "bottom right" if index % 2 else "top left" for index, point in from_best
+    }
+
+
+def _mark(point: Point, chart: Chart, shapes: Mapping[str, str], place: str | None) -> go.Scatter:
+    symbol = shapes[chart_symbols.size_label(point.row.spec.recommender)]
+    colour = chart_symbols.colour(point.row.spec.precision)
+    return go.Scatter(
+        x=[point.x],
+        y=[point.y],
+        mode="markers+text" if place else "markers",
+        text=[short(point.row.name, 34)] if place else None,
+        textposition=place,
+        textfont={"size": 11},
+        error_y=_ends(point.y, point.y_low, point.y_high, 1.0, colour),
+        error_x=_ends(point.x, point.x_low, point.x_high, AXES[chart.axis].factor, colour)
+        if point.row.predicted
+        else None,
+        name=short(point.row.name, 40),
+        customdata=[point.row.run_id],
+        opacity=1.0 if point.on_front else 0.6,
+        marker={
+            "symbol": symbol + ("-open" if point.assumed else ""),
+            "color": colour,
+            "size": 13 if point.on_front else 11,
+            "line": {"width": 1.5 if point.assumed else 0.5, "color": colour},
+        },
+        hovertemplate="<br>".join(_hover(point, chart)) + "<extra></extra>",
+        cliponaxis=False,
+    )
+
+
+def _hover(point: Point, chart: Chart) -> list[str]:
+    """What a mark says, a line each, escaped."""
+    row = point.row
+    quality = t("{metric} {value:.3f}", metric=METRICS[chart.metric], value=point.y)
+    if point.y_low is not None and point.y_high is not None:
+        quality = t(
+            "{quality} ({low:.3f} to {high:.3f})",
+            quality=quality,
+            low=point.y_low,
+            high=point.y_high,
+        )
+    if point.n is not None:
+        quality = t("{quality}, {n} users", quality=quality, n=point.n)
+    lines = [
+        quality,
+        t("{title}: {cost}", title=t(AXES[chart.axis].title), cost=_cost_words(point, chart.axis)),
+        t(
+            "{size}, {precision}",
+            size=chart_symbols.size_label(row.spec.recommender),
+            precision=row.spec.precision,
+        ),
+        t("on the front: nothing measured is both cheaper and better")
+        if point.on_front
+        else t("something costs no more and ranks no worse"),
+    ]
+    if row.noisy:
+        lines.append(t("timing was noisy"))
+    return [f"<b>{number_format.escape(row.name)}</b>", *map(number_format.escape, lines)]
+
+
+def _cost_words(point: Point, axis: str) -> str:
+    cost = number_format.value_text(point.x, "", axis)
+    if not point.assumed:
+        return cost
+    if not point.row.predicted:
+        return t("{cost} (assumed)", cost=cost)
+    if point.x_low is None or point.x_high is None:
+        return t("{cost} (predicted)", cost=cost)
+    low, high = (number_format.value_text(end, "", axis) for end in (point.x_low, point.x_high))
+    return t("{cost} (predicted, 80 % interval {low} to {high})", cost=cost, low=low, high=high)
+
+
+def _ends(
+    value: float, low: float | None, high: float | None, factor: float, colour: str
+) -> dict[str, object] | None:
+    """An interval as plotly draws it; `None` where there is none."""
+    if low is None or high is None:
+        return None
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [(high - value) * factor],
+        "arrayminus": [(value - low) * factor],
+        "color": colour,
+        "thickness": 1,
+        "width": 3,
+    }

@@ -1,0 +1,44 @@
+"""What every visit draws: login, page config, navigation, side bar, then the page itself."""
+
+import streamlit as st
+
+from llmrec_core.installation import ROOT
+from llmrec_core.language import ask_language_of, t
+from pages.shared import access, frame, languages
+from pages.shared.navigation import MAP, NEEDS
+
+PAGES = ROOT / "pages"
+
+# A file, set before the navigation: a page's material icon as favicon would be fetched from a font
+# server.
+st.set_page_config(page_icon=str(ROOT / "assets" / "icon.png"), layout="wide")
+ask_language_of(languages.of_reader)
+languages.settle()
+with frame.sentences():
+    person = access.gate()
+    if person is not None:
+        roles = {
+            address: NEEDS.get(file) for pages in MAP.values() for file, _, _, address in pages
+        }
+        sections = {
+            t(section): [
+                st.Page(
+                    PAGES / file,
+                    title=t(title),
+                    icon=f":material/{icon}:",
+                    url_path=address,
+                    default=address == "start",
+                    # What may not be opened is not offered; opening it by its address is refused.
+                    visibility=access.visibility(person, file),
+                )
+                for file, title, icon, address in pages
+            ]
+            for section, pages in MAP.items()
+        }
+        page = st.navigation(sections, expanded=True)
+        st.set_page_config(t("{title} – LLMRec Studio", title=page.title))
+        frame.draw()
+        person.require(
+            roles.get(page.url_path) or "viewer", t("the page {title}", title=page.title)
+        )
+        page.run()

@@ -1,0 +1,304 @@
+"""What each family of recommenders reaches, read from the stored records; one can be made again.
+
+    python tests/benchmarks/families.py [--json] [--rerun NAME] [--home FOLDER]
+
+The records stand in `assets/records/`: a study as `runs export` writes it, without the values of
+single people, the trials of a search as `tune --json` prints them, or what a program prints.
+Nothing is computed unless `--rerun` names a record: then its study or search is run in the home
+(hours for some), which has to hold its data sets, or its program, and its file is written anew.
+What nobody has measured says so, and why.
+
+The last line of the output is one JSON document.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+import numpy as np
+
+from llmrec_core.files import write_json
+from llmrec_core.installation import ASSETS
+from llmrec_core.metrics.intervals import paired_difference
+
+RECORDS, STUDIES = ASSETS / "records", ASSETS / "studies"
+SEARCHES = {"beauty-sasrec-search": 60}
+"""Records of searches → their budget in minutes of training."""
+STUDY_RECORDS = ("beauty-sasrec", "beauty-sasrec-shuffled", "beauty-towers")
+DIFFERENCES = {
+    "beauty-towers": {
+        "shelf": ("Words and two towers, shelf", "Words, shelf", "loo-cold-items/shelf"),
+        "all_items": (
+            "Words and two towers, all items",
+            "Words, all items",
+            "loo-cold-items/full",
+        ),
+        "shelf, of fine-tuning": (
+            "Words and two towers, shelf",
+            "Words and MiniLM as it comes, shelf",
+            "loo-cold-items/shelf",
+        ),
+        "all_items, of fine-tuning": (
+            "Words and two towers, all items",
+            "Words and MiniLM as it comes, all items",
+            "loo-cold-items/full",
+        ),
+    }
+}
+"""Records → paired differences of NDCG@10 that they keep: of which row, from which, under what."""
+PROGRAMS = {"hosted": "tests/benchmarks/hosted.py"}
+"""Records of what a program prints → the program."""
+OF_PEOPLE = ("slices", "slices time", "facets", "lists", "explanations")
+"""Documents that name single people: they are large, and no claim reads them."""
+KEPT_STEPS = 20
+"""Of a curve of losses, one point in so many steps is kept."""
+NO_FAMILY = "not measured: there is no such family yet"
+NO_ROW = "not measured: no study at full budget has such a row yet"
+NOT_MEASURED = {
+    "beauty": {
+        "text_sasrec": NO_ROW,
+        "rpg": NO_FAMILY,
+        "tiger": NO_FAMILY,
+        "best": NO_ROW,
+    },
+    "ml_latest_small": {"best_language_model_row": NO_ROW, "best_cheap_fusion": NO_ROW},
+    "listwise": {"price_against_yes_no": NO_FAMILY, "price_against_pairs": NO_FAMILY},
+    "gemma3": {"max_abs_diff": NO_FAMILY, "speedup_100": NO_FAMILY},
+    "distilled": {"price_ratio": NO_FAMILY, "gain_kept": NO_FAMILY},
+    "gate": {"cost_saved": NO_FAMILY, "calibration_error": NO_FAMILY},
+    "ladder": {"depths": NO_ROW},
+}
+GENERATED_UNKNOWN_ITEMS = "not measured: no family generates items yet"
+
+Body = dict[str, Any]
+
+
+def record(name: str) -> Body | None:
+    """A stored record; None where there is none."""
+    path = RECORDS / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def without_people(study: Body) -> Body:
+    """An exported study without what it holds of single people; its digests go with them.
+
+    It also loses what no claim reads: figures of slices, most points of the curves of losses, and
+    which worker ran it.
+    """
+    runs = []
+    for run in study["runs"]:
+        kept = {
+            "samples": [],
+            "digest": None,
+            "worker": None,
+            "documents": [body for body in run["documents"] if body["name"] not in OF_PEOPLE],
+            "measurements": [row for row in run["measurements"] if row["slice"] == "all"],
+            "curves": [
+                point
+                for point in run["curves"]
+                if point["name"] != "train_loss" or point["step"] % KEPT_STEPS == 0
+            ],
+        }
+        runs.append(run | kept)
+    return study | {"runs": runs}
+
+
+def figure(run: Mapping[str, Any], name: str, protocol: str) -> float | None:
+    """The value of a measurement over all people of a run."""
+    for row in run["measurements"]:
+        if (row["name"], row["protocol"], row["slice"]) == (name, protocol, "all"):
+            return None if row["value"] is None else float(row["value"])
+    return None
+
+
+def latency_s(run: Mapping[str, Any]) -> float | None:
+    """Seconds in which half of a run's single requests are answered."""
+    for row in run["measurements"]:
+        if row["name"] == "latency_p50_s" and row["protocol"].endswith("/batch-1"):
+            return None if row["value"] is None else float(row["value"])
+    return None
+
+
+def document(run: Mapping[str, Any], name: str) -> Any:
+    """A document of a run; None where it was not written."""
+    return next((body["body"] for body in run["documents"] if body["name"] == name), None)
+
+
+def over_seeds(body: Body | None, family: str, protocol: str) -> Body | None:
+    """What the runs of a family reach under a protocol: the mean over seeds, and each seed.
+
+    Args:
+        body: a stored study; None where there is none.
+        family: of the runs that count.
+        protocol: whose figures are read; runs without them do not count.
+    """
+    done = [
+        run
+        for run in (body["runs"] if body else ())
+        if run["spec"]["recommender"]["family"] == family
+        and run["state"] == "finished"
+        and figure(run, "ndcg@10", protocol) is not None
+    ]
+    if not done:
+        return None
+    seeds = [
+        {
+            "seed": run["spec"]["seed"],
+            "ndcg10": figure(run, "ndcg@10", protocol),
+            "recall10": figure(run, "recall@10", protocol),
+            "validation_ndcg10": (document(run, "training") or {}).get("best_valid"),
+            "train_s": figure(run, "train_s", "run"),
+        }
+        for run in done
+    ]
+    return {
+        "ndcg10": fmean(seed["ndcg10"] for seed in seeds),
+        "recall10": fmean(seed["recall10"] for seed in seeds),
+        "seeds": seeds,
+        "people": next(
+            row["n"]
+            for row in done[0]["measurements"]
+            if (row["name"], row["protocol"], row["slice"]) == ("ndcg@10", protocol, "all")
+        ),
+        "times_the_test_was_scored": len(done),
+        "recommender": done[0]["spec"]["recommender"]["options"],
+        "training": done[0]["spec"]["training"],
+        "device": (document(done[0], "device") or {}).get("name"),
+    }
+
+
+def beauty_sasrec() -> Body | str:
+    """SASRec on amazon-beauty: the mean over seeds, each seed, and the search behind it."""
+    body, search = record("beauty-sasrec"), record("beauty-sasrec-search")
+    answer = over_seeds(body, "sasrec", "loo/full")
+    if answer is None:
+        return NO_ROW
+    if search is not None:
+        answer["search"] = {
+            "minutes": search["minutes"],
+            "trials": {trial["name"]: trial["figures"] for trial in search["trials"]},
+        }
+    return answer
+
+
+def beauty_cold() -> Body:
+    """Cold items of amazon-beauty on the shelf and among all items: words, towers, both."""
+    body = record("beauty-towers")
+    answer: Body = {
+        "two_towers_shelf": over_seeds(body, "two-towers", "loo-cold-items/shelf") or NO_ROW
+    }
+    for run in body["runs"] if body else ():
+        protocol = "{split}/{candidates}".format_map(run["spec"]["protocol"])
+        if run["spec"]["recommender"]["family"] != "two-towers":
+            answer[run["name"]] = {
+                "ndcg10": figure(run, "ndcg@10", protocol),
+                "latency_p50_s": latency_s(run),
+            }
+    return answer | {"differences": body["differences"] if body else NO_ROW}
+
+
+def results() -> Body:
+    """Every claim with its figures, or why there are none."""
+    answer: Body = {name: dict(parts) for name, parts in NOT_MEASURED.items()}
+    towers = over_seeds(record("beauty-towers"), "two-towers", "loo/full")
+    shuffled = over_seeds(record("beauty-sasrec-shuffled"), "sasrec", "loo/full")
+    trained = {
+        "sasrec": beauty_sasrec(),
+        "sasrec, equal days shuffled": shuffled or NO_ROW,
+        "two_towers": towers or NO_ROW,
+    }
+    answer["beauty"] = trained | answer["beauty"]
+    answer["beauty_cold"] = beauty_cold()
+    answer["hosted"] = record("hosted") or {"people_ranked": NO_ROW}
+    answer["generated_unknown_items"] = GENERATED_UNKNOWN_ITEMS
+    return answer
+
+
+def differences(study: Body, wanted: Mapping[str, tuple[str, str, str]]) -> Body:
+    """Paired differences of NDCG@10 between rows of an exported study, with 95 % intervals.
+
+    Args:
+        study: with the values of single people.
+        wanted: name of a difference → the row, the one it is compared with, the protocol.
+    """
+    answer: Body = {}
+    for name, (row, other, protocol) in wanted.items():
+        values = []
+        for run_name in (row, other):
+            run = next(run for run in study["runs"] if run["name"] == run_name)
+            values += [
+                dict(zip(kept["keys"], kept["values"], strict=True))
+                for kept in run["samples"]
+                if (kept["name"], kept["protocol"]) == ("ndcg@10", protocol)
+            ]
+        people = sorted(values[0].keys() & values[1].keys())
+        columns = [np.array([column[person] for person in people]) for column in values]
+        answer[name] = asdict(paired_difference(*columns)) | {"of": row, "from": other}
+    return answer
+
+
+def rerun(name: str, home: Path) -> None:
+    """Compute a record again in a home, and write its file.
+
+    Args:
+        name: of a record.
+        home: holds the data sets; what was computed in it before is not computed again.
+    """
+    program = [sys.executable, "-m", "llmrec_core"]
+    environment = os.environ | {"LLMREC_HOME": str(home)}
+    file = str(STUDIES / f"{name}.toml")
+    RECORDS.mkdir(exist_ok=True)
+    if name in SEARCHES:
+        command = [*program, "tune", file, "--minutes", str(SEARCHES[name]), "--json"]
+        printed = subprocess.run(
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True
+        )
+        body = json.loads(printed.stdout.splitlines()[-1])
+    elif name in PROGRAMS:
+        command = [sys.executable, PROGRAMS[name], "--json"]
+        printed = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+        body = json.loads(printed.stdout.splitlines()[-1])["results"]
+    else:
+        subprocess.run([*program, "study", file], cwd=ROOT, env=environment, check=True)
+        whole = home / f"{name}.json"
+        command = [*program, "runs", "export", "--study", name, "--out", str(whole)]
+        subprocess.run(command, cwd=ROOT, env=environment, check=True)
+        exported = json.loads(whole.read_text(encoding="utf-8"))
+        body = without_people(exported)
+        if name in DIFFERENCES:
+            body["differences"] = differences(exported, DIFFERENCES[name])
+    write_json(RECORDS / f"{name}.json", body, indent=1)
+
+
+def main() -> None:
+    """Read the command line and print the claims."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    names = [*SEARCHES, *STUDY_RECORDS, *PROGRAMS]
+    parser.add_argument("--rerun", choices=names, help="compute this record again first")
+    parser.add_argument("--home", type=Path, help="the home in which it is computed")
+    parser.add_argument("--json", action="store_true", help="only the JSON line")
+    chosen = parser.parse_args()
+    if chosen.rerun:
+        rerun(chosen.rerun, chosen.home or Path(os.environ["LLMREC_HOME"]))
+    answer = results()
+    if not chosen.json:
+        for name, parts in answer.items():
+            for part, value in parts.items() if isinstance(parts, dict) else [("", parts)]:
+                print(f"{name:18} {part:24} {json.dumps(value)[:140]}")
+    print(json.dumps({"results": answer}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""The row to take within limits: the cheapest that cannot be told from the best, and why not another."""
+
+from dataclasses import replace
+
+from llmrec_core.reading.choice import Question, choose, monthly
+from llmrec_core.reading.limits import Limits
+from llmrec_core.reading.people import of_mapping
+from llmrec_core.reading.pricing import AS_RECORDED, Pricing
+from tests.reading.rows import PROTOCOL, USERS, make, mixed, people, split
+
+
+def ask(users=None, pricing=AS_RECORDED):
+    return Question("ndcg@10", PROTOCOL, users or {}, pricing)
+
+
+def test_the_choice_takes_the_cheapest_that_cannot_be_told_from_the_best():
+    cheap, dear = make("cheap", ndcg=0.29, per_s=100), make("dear", ndcg=0.3, per_s=1)
+    found = choose([dear, cheap], Limits(), ask({"cheap": split(0.29), "dear": mixed(0.3)}))
+    assert found.row is cheap
+    assert "not distinguishable from dear" in found.sentence
+    assert "100 times as much" in found.why_not
+
+
+def test_the_choice_names_the_limit_that_the_next_best_breaks():
+    fast, slow = make("fast", ndcg=0.2, p95=0.01), make("slow", ndcg=0.4, p95=2.0)
+    found = choose([fast, slow], Limits(p95_s=0.1), ask())
+    assert found.row is fast
+    assert found.why_not == "The next best, slow, fails: its p95 of 2.00 s is above 100 ms."
+    nothing = choose([fast, slow], Limits(usd_per_million=1.0), ask())
+    assert nothing.row is None
+    assert "Nothing measured keeps these limits" in nothing.sentence
+
+
+def test_four_people_give_no_certainty():
+    good, bad = make("good", ndcg=0.9), make("bad", ndcg=0.1)
+    users = {
+        "good": of_mapping(dict.fromkeys(range(4), 0.9)),
+        "bad": of_mapping(dict.fromkeys(range(4), 0.1)),
+    }
+    found = choose([good, bad], Limits(), ask(users))
+    assert "fewer than 20 people" in found.why_not
+    assert "ranks worse" not in found.why_not
+
+
+def test_a_row_of_other_data_is_neither_chosen_nor_the_next_best():
+    here, next_best = make("here", ndcg=0.3), make("next", ndcg=0.2)
+    other = make("elsewhere", ndcg=0.9)
+    other = replace(other, spec=replace(other.spec, data=replace(other.spec.data, name="books")))
+    found = choose([here, next_best, other], Limits(), ask())
+    assert found.row is here
+    assert found.next_best is next_best
+
+
+def test_a_cascade_whose_language_model_has_no_say_is_not_the_runner_up():
+    first, third = make("first", ndcg=0.5), make("third", ndcg=0.1)
+    twin = make("twin", "cascade", "minilm-l6", ndcg=0.5, per_s=1)
+    twin = replace(twin, documents={**twin.documents, "model": {"blend": 0.0}})
+    users = {"first": people(0.5), "twin": people(0.5), "third": split(0.1)}
+    found = choose([first, twin, third], Limits(), ask(users))
+    assert (found.row, found.next_best) == (first, third)
+
+
+def test_the_bill_is_of_whole_machines_with_a_spare_and_a_limit_of_it_counts():
+    row = make("row", per_s=10)
+    # 1e6 requests a month are 0.4 a second, twice that in the busiest hour: one machine and a spare,
+    # 2 × 0.36 $ × 730.5 hours = 526 $
+    assert 500 < monthly(row, 1e6, AS_RECORDED).value < 550
+    assert monthly(row, 1e6, Pricing(usd_per_hour=0.72)).value == (
+        2 * monthly(row, 1e6, AS_RECORDED).value
+    )
+    found = choose([row], Limits(usd_per_month=100.0, requests_per_month=1e6), ask())
+    assert found.row is None
+    assert "a month is above $100.00" in found.why_not
+
+
+def test_people_of_two_slices_are_not_mixed():
+    a, b = make("a", ndcg=0.3), make("b", ndcg=0.2)
+    users = {"a": people(lambda user: float(user < 50)), "b": people(0.5)}
+    question = replace(ask(users), only=list(range(50, 100)))
+    assert question.difference(a, b).mean == -0.5
+    assert question.difference(a, b).n == len(USERS) // 2

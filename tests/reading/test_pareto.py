@@ -1,0 +1,95 @@
+"""The front, the points of a chart, and the rows it cannot draw."""
+
+from dataclasses import replace
+
+from llmrec_core.reading import pareto, svg
+from pages.shared import charts, pareto_chart
+from tests.reading.rows import PROTOCOL, figure_changed, make
+
+WORK = "flops_per_request"
+
+
+def test_the_front_keeps_what_nothing_beats_in_both():
+    rows = [
+        make("cheap", ndcg=0.1, per_s=100),
+        make("worse", ndcg=0.09, per_s=50),
+        make("best", ndcg=0.3, per_s=1),
+    ]
+    chart = pareto.chart(rows, "ndcg@10", PROTOCOL, "usd_per_million")
+    assert [point.row.name for point in chart.front] == ["cheap", "best"]
+    assert pareto.non_dominated([(1, 1), (1, 1)]) == {0, 1}, "equal points do not beat each other"
+
+
+def test_a_row_without_the_cost_is_left_out_with_the_reason():
+    chart = pareto.chart([make("a")], "ndcg@10", PROTOCOL, "energy_per_request_j")
+    assert chart.left_out == (("a", "Energy per request: no counter"),)
+    assert not chart.points
+
+
+def test_a_row_of_other_data_is_left_out_with_the_reason():
+    other = make("b")
+    other = replace(other, spec=replace(other.spec, data=replace(other.spec.data, name="books")))
+    chart = pareto.chart([make("a"), make("c"), other], "ndcg@10", PROTOCOL, WORK)
+    assert [point.row.name for point in chart.points] == ["a", "c"]
+    assert chart.left_out[0][0] == "b"
+    assert "measured on books" in chart.left_out[0][1]
+
+
+def zero_and_more():
+    rows = [make("free", ndcg=0.1, flops=0.0), make("dear", ndcg=0.3, flops=3e6)]
+    return pareto.chart(rows, "ndcg@10", PROTOCOL, WORK)
+
+
+def test_a_cost_of_zero_is_drawn_at_a_marked_edge_and_named():
+    chart = zero_and_more()
+    assert [point.row.name for point in chart.front] == ["free", "dear"]
+    assert chart.edge == 1e6  # the smallest cost above 0, divided by 3
+    figure = pareto_chart.pareto(chart)
+    marks = {trace.name: trace.x[0] for trace in figure.data if "markers" in trace.mode}
+    assert marks == {"free": 1e-3, "dear": 3e-3}  # GFLOP
+    line = next(trace for trace in figure.data if trace.mode == "lines")
+    assert list(line.x) == [1e-3, 3e-3], "the front starts where its first mark stands"
+    assert [note.text for note in figure.layout.annotations] == ["0"]
+    said = pareto_chart.under_the_chart(chart, True, True)
+    assert any("edge marked 0" in sentence and "free" in sentence for sentence in said)
+
+
+def test_a_linear_axis_shows_zero_where_it_is():
+    figure = pareto_chart.pareto(zero_and_more(), logarithmic=False)
+    marks = {trace.name: trace.x[0] for trace in figure.data if "markers" in trace.mode}
+    assert marks["free"] == 0.0
+    assert pareto_chart.under_the_chart(zero_and_more(), True, False) == []
+
+
+def test_the_chart_of_the_report_marks_zero_too():
+    drawn = svg.pareto(zero_and_more())
+    assert ">0</text>" in drawn
+    assert drawn.count("<title>") == 2
+
+
+def test_every_row_is_drawn_or_named():
+    rows = [
+        make("good", ndcg=0.3),
+        make("pale", ndcg=0.1, flops=2e6),
+        figure_changed(make("none"), WORK, value=None, reason="not counted"),
+        replace(make("running"), state="running", figures=()),
+    ]
+    chart = pareto.chart(rows, "ndcg@10", PROTOCOL, WORK)
+    figure = pareto_chart.pareto(chart, show_dominated=False)
+    drawn = {trace.name for trace in figure.data if "markers" in trace.mode}
+    said = " ".join(pareto_chart.under_the_chart(chart, False, True))
+    for name in ("good", "pale", "none"):
+        assert name in drawn or name in said
+
+
+def test_bars_write_zero_and_the_curve_of_labels_marks_it():
+    figure = charts.bars(["a", "b"], [0.0, 2.0], ["#000", "#000"], "ms")
+    assert figure.data[0].x == (None, 2.0)
+    assert [(note.text, note.y) for note in figure.layout.annotations] == [("0", 0)]
+
+
+def test_the_choice_has_a_ring():
+    chart = zero_and_more()
+    figure = pareto_chart.pareto(chart, choice=chart.points[1].row)
+    ring = next(trace for trace in figure.data if trace.name == "the choice")
+    assert ring.x[0] == 3e-3

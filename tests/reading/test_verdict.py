@@ -1,0 +1,155 @@
+"""Does the language model pay: the answer, its offers, and the price of an extra hit."""
+
+from dataclasses import replace
+
+import pytest
+
+from llmrec_core.reading import verdict
+from llmrec_core.reading.choice import monthly
+from llmrec_core.reading.people import of_mapping
+from llmrec_core.reading.pricing import AS_RECORDED
+from llmrec_core.types import Measurement
+from tests.reading.rows import PROTOCOL, USERS, make, mixed, people, split
+
+
+def judge(rows, users, hits=None, traffic=verdict.DEFAULT_TRAFFIC):
+    return verdict.judge(rows, "ndcg@10", PROTOCOL, users, hits or users, traffic)
+
+
+@pytest.mark.parametrize(
+    ("language_users", "answer", "headline"),
+    [
+        (people(0.5), "yes", "Yes, in quality"),
+        (people(0.1), "no", "No"),
+        (mixed(0.21), "not yet", "Not yet: about"),
+    ],
+)
+def test_the_verdict_follows_the_paired_interval(language_users, answer, headline):
+    classical, language = make("EASE"), make("LM", "cross-encoder", "minilm-l6", per_s=1)
+    found = judge([classical, language], {"EASE": split(0.2), "LM": language_users})
+    assert (found.answer, found.headline.startswith(headline)) == (answer, True)
+    assert "better" not in found.sentence
+
+
+def test_the_headline_says_how_many_more_people_would_settle_it():
+    classical, language = make("EASE"), make("LM", "cross-encoder", "minilm-l6")
+    found = judge([classical, language], {"EASE": split(0.2), "LM": mixed(0.22)})
+    # the difference is 0.02 ± 0.213 a person: (2.8 · 0.213 ÷ 0.02)² = 890 people, 790 more
+    assert found.headline == "Not yet: about 790 more people would settle it"
+
+
+def test_the_protocol_stands_in_plain_words():
+    found = judge([make("EASE"), make("LM", "cross-encoder", "minilm-l6")], {})
+    assert "last item is hidden" in found.protocol
+    assert "among 100 items drawn by chance" in found.protocol
+
+
+def test_too_few_people_are_no_answer():
+    few = of_mapping(dict.fromkeys(range(7), 0.9))
+    rows = [make("EASE"), make("LM", "cross-encoder", "minilm-l6")]
+    found = judge(rows, {"EASE": of_mapping(dict.fromkeys(range(7), 0.1)), "LM": few})
+    assert found.answer == "unknown"
+    assert "fewer than 20 people" in found.headline
+
+
+def test_a_cascade_that_changes_nothing_is_called_the_same():
+    classical, cascade = make("EASE"), make("cascade", "cascade", "minilm-l6", per_s=1)
+    found = judge([classical, cascade], {"EASE": people(0.2), "cascade": people(0.2)})
+    assert "the same for every user over 100 users" in found.sentence
+    assert "+0.0" not in found.sentence + found.extra_hit
+
+
+def test_a_language_model_without_weight_in_the_blend_is_no_language_model():
+    silent = make("Silent cascade", "cascade", "minilm-l6", ndcg=0.5)
+    silent = replace(silent, documents={**silent.documents, "model": {"blend": 0.0, "layers": 6}})
+    reader = make("Reader", "cross-encoder", "minilm-l6", ndcg=0.3)
+    cheap = make("Cheap", ndcg=0.4)
+    rows = [silent, reader, cheap]
+    users = {row.run_id: split(row.figure("ndcg@10").value, 0.01) for row in rows}
+    found = judge(rows, users)
+    assert found.language.name == "Reader"
+    assert "Reader, the best language model here" in found.sentence
+    assert "Silent cascade, because validation gave its language model no weight" in found.silent
+    assert "no weight in the blend" in found.cards[-1].note
+    heard = replace(silent, documents={**silent.documents, "model": {"blend": 0.1}})
+    assert judge([heard, reader, cheap], users).language.name == "Silent cascade"
+
+
+def test_an_extra_hit_costs_the_difference_of_the_bills_over_the_extra_hits():
+    classical, language = (
+        make("EASE", per_s=1000, p95=0.001),
+        make("LM", "cross-encoder", "minilm-l6", per_s=5, ndcg=0.4, p95=0.4),
+    )
+    hits = {"EASE": people(0.0), "LM": people(lambda user: float(user < 20))}
+    users = {"EASE": people(0.2), "LM": people(0.4)}
+    traffic = verdict.Traffic(1e8, hit_worth_usd=0.001)
+    found = judge([classical, language], users, hits, traffic)
+    bills = [monthly(row, 1e8, AS_RECORDED).value for row in (language, classical)]
+    each = (bills[0] - bills[1]) / (1e8 * 0.2)
+    assert bills[0] > 9 * bills[1]
+    assert "20.0 extra hits per 100 requests" in found.extra_hit
+    assert f"${each:.6f}"[:7] in found.extra_hit
+    assert "gains" in found.break_even
+
+
+def test_one_traffic_has_one_price():
+    rows = [make("EASE", ndcg=0.4), make("LM", "cross-encoder", "minilm-l6", per_s=1)]
+    users = {"EASE": split(0.4), "LM": mixed(0.2)}
+    found = judge(rows, users, traffic=verdict.Traffic(3e6))
+    for card in found.cards:
+        assert card.usd_per_month == monthly(card.row, 3e6, AS_RECORDED)
+
+
+def test_the_cards_are_cheapest_sensible_within_budget_and_best_and_one_row_has_one_card():
+    rows = [
+        make("pop", "popularity", ndcg=0.1, per_s=1000),
+        make("knn", "item-knn", ndcg=0.3, per_s=100),
+        make("LM", "cross-encoder", "minilm-l6", ndcg=0.5, per_s=1, p95=3.0),
+    ]
+    users = {"pop": people(0.1), "knn": people(0.3), "LM": people(0.5)}
+    found = judge(rows, users, traffic=verdict.Traffic(1e6, 1000.0, 1.0))
+    assert [(card.title, card.row.name) for card in found.cards] == [
+        ("Cheapest sensible · Best within budget", "knn"),
+        ("Best quality", "LM"),
+    ]
+    assert found.cards[0].hits.value == pytest.approx(50)
+
+
+def with_slice(row, people_in_it, value=0.3):
+    figure = Measurement("ndcg@10", value, "1", 0.1, 0.5, people_in_it, "cold items", PROTOCOL)
+    if not people_in_it:
+        figure = replace(figure, value=None, low=None, high=None, reason="nobody")
+    return replace(row, figures=(*row.figures, figure))
+
+
+def test_slices_are_compared_user_by_user_where_their_users_are_known():
+    a, b = make("EASE"), make("LM", "cross-encoder", "minilm-l6")
+    a, b = with_slice(a, 50), with_slice(b, 50)
+    users = {"EASE": people(0.2), "LM": people(lambda user: 0.5 if user < 50 else 0.0)}
+    assert "intervals overlap" in judge([a, b], users).turns[0]
+    a = replace(a, documents={**a.documents, "slices": {"cold items": list(range(50))}})
+    assert "LM leads" in judge([a, b], users).turns[0]
+
+
+def test_slices_of_few_people_get_no_advice_and_empty_ones_are_named_once():
+    rows = [make("EASE"), make("LM", "cross-encoder", "minilm-l6")]
+    users = {"EASE": people(0.2), "LM": people(0.5)}
+    few = judge([with_slice(row, 7) for row in rows], users).turns
+    assert few == ("Too few people for advice, fewer than 20: cold items (7).",)
+    empty = judge([with_slice(row, 0) for row in rows], users).turns
+    assert empty == ("Nobody of this sample belongs to: cold items.",)
+
+
+def test_how_often_the_choice_stays_is_said():
+    rows = [make("EASE", ndcg=0.6), make("LM", "cross-encoder", "minilm-l6", ndcg=0.1, per_s=1)]
+    users = {"EASE": split(0.6), "LM": mixed(0.1, 0.05)}
+    assert judge(rows, users).sure == (
+        "In 100 % of resamples of people and seeds EASE stays the choice."
+    )
+
+
+def test_nothing_finished_is_a_sentence():
+    found = judge([], {})
+    assert found.answer == "unknown"
+    assert judge([make("EASE")], {}).sentence.startswith("No language model")
+    assert len(USERS) == 100

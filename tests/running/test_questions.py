@@ -1,0 +1,86 @@
+"""Questions overtake a study, share one warm process, and stay out of timing windows."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from llmrec_core.running.turns import Turns
+from tests.running.workers import add, wait_for
+
+pytestmark = pytest.mark.usefixtures("stand_ins")
+
+
+def test_questions_overtake_a_study_and_share_one_warm_process(any_settings, any_ledger, start):
+    first, *_ = add(any_ledger, a={"steps": 60, "step_s": 0.1}, b={}, c={})
+    start()
+    wait_for(lambda: (any_ledger.run(first).progress_done or 0) >= 1)
+    ids = [any_ledger.request("echo", {"number": number}) for number in range(2)]
+    wait_for(lambda: all(any_ledger.answer(request).state == "finished" for request in ids))
+    assert any_ledger.run(first).state == "running"
+    answers = [any_ledger.answer(request).answer for request in ids]
+    assert [(answer["payload"]["number"], answer["asked"]) for answer in answers] == [
+        (0, 1),
+        (1, 2),
+    ]
+
+    sentences = {
+        "nonsense": "unknown question 'nonsense'; expected echo",
+        "bug": "KeyError: 'x'",
+        "die": "the helper ended",
+    }
+    for kind, sentence in sentences.items():
+        request = any_ledger.request(kind, {})
+        wait_for(lambda request=request: any_ledger.answer(request).state == "failed")
+        assert sentence in any_ledger.answer(request).error
+    request = any_ledger.request("echo", {})
+    wait_for(lambda: any_ledger.answer(request).state == "finished")  # a new helper took over
+
+
+def test_a_question_that_is_given_up_ends_at_once_and_the_next_is_answered(
+    any_settings, any_ledger, start
+):
+    start()
+    long = any_ledger.request("echo", {"seconds": 120.0})
+    wait_for(lambda: any_ledger.answer(long).state == "running")
+    following = any_ledger.request("echo", {"number": 2})
+    assert any_ledger.cancel_request(long)
+    wait_for(lambda: any_ledger.answer(following).state == "finished")
+    assert any_ledger.answer(following).answer["asked"] == 1, "in a new process"
+    assert any_ledger.answer(long).state == "cancelled"
+
+
+def test_question_waits_for_the_end_of_a_timing_window(any_settings, any_ledger, start):
+    (run_id,) = add(any_ledger, a={"steps": 1, "window_s": 2.0})
+    start()
+    wait_for(lambda: any_ledger.run(run_id).progress_done == 1)
+    request = any_ledger.request("echo", {"seconds": 0.2})
+    wait_for(
+        lambda: (
+            any_ledger.answer(request).state == "finished"
+            and any_ledger.run(run_id).state == "finished"
+        )
+    )
+    window, asked = any_ledger.document(run_id, "window"), any_ledger.answer(request).answer
+    assert asked["began"] >= window["ended"] or asked["ended"] <= window["began"]
+
+
+def test_training_gives_way_to_a_question(tmp_path):
+    """Two processes' locks: while one goes first, the other waits at its next step; not inside its own window."""
+    run, helper = Turns(tmp_path), Turns(tmp_path)
+    assert run.give_way() < 0.1
+    with run.alone():
+        assert run.give_way() == 0.0
+    with helper.alone(first=True):
+        threading.Timer(0.3, lambda: None).start()
+        waited: list[float] = []
+        thread = threading.Thread(target=lambda: waited.append(run.give_way()))
+        thread.start()
+        time.sleep(0.3)
+        assert not waited
+    thread.join()
+    assert waited[0] >= 0.25
+    run.close()
+    helper.close()
