@@ -1,8 +1,9 @@
 """Stored data sets: versions get their numbers one at a time, and readers get the version they ask for."""
 
 import json
-import multiprocessing
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -26,23 +27,37 @@ def toy(rating=1.0, name="toy"):
     return build_dataset(name, rows)
 
 
-def _share(barrier) -> None:
-    _save.barrier = barrier
-
-
-def _save(home: str, rating: float) -> int:
-    """Saves once all six processes have imported the code."""
-    _save.barrier.wait()
-    settings = Settings(Path(home), "sqlite://", 30.0)
-    return store.save(toy(rating), settings, note=f"import {rating:g}").number
+SAVER = """
+import sys
+from tests.data.test_store import toy
+from llmrec_core.data import store
+from llmrec_core.settings import load_settings
+rating = float(sys.argv[1])
+dataset = toy(rating)
+print("ready", flush=True)
+sys.stdin.readline()
+print(store.save(dataset, load_settings(), note=f"import {rating:g}").number)
+"""
 
 
 @pytest.mark.threat("lost-import")
-def test_six_saves_at_once_make_six_versions(home):
-    spawn = multiprocessing.get_context("spawn")
-    with spawn.Pool(6, initializer=_share, initargs=(spawn.Barrier(6),)) as pool:
-        jobs = [pool.apply_async(_save, (str(home.home), float(n))) for n in range(6)]
-        numbers = [job.get(300) for job in jobs]
+def test_six_saves_at_once_make_six_versions(home, monkeypatch):
+    monkeypatch.setenv("LLMREC_HOME", str(home.home))
+    savers = [
+        subprocess.Popen(
+            [sys.executable, "-c", SAVER, str(n)],
+            cwd=Path(__file__).parents[2],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for n in range(6)
+    ]
+    assert [saver.stdout.readline() for saver in savers] == ["ready\n"] * 6
+    for saver in savers:
+        saver.stdin.write("go\n")
+        saver.stdin.flush()
+    numbers = [int(saver.communicate(timeout=120)[0]) for saver in savers]
     assert sorted(numbers) == [1, 2, 3, 4, 5, 6]
     versions = store.manifest("toy", home).versions
     assert [version.number for version in versions] == [1, 2, 3, 4, 5, 6]
