@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import Annotated, get_origin
+from typing import Annotated, Any, get_origin
 
 from sphinx.application import Sphinx
 
@@ -48,6 +48,7 @@ apidoc_modules = [
     }
 ]
 
+SIDE_BAR_LEVELS = 2
 html_theme = "furo"
 html_title = f"LLMRec Studio {release}"
 html_show_sphinx = False
@@ -92,8 +93,31 @@ def _without_aliases(
     return True if get_origin(of) is Annotated else None
 
 
+_side_bar_of_modules: list[str] = []
+
+
+def _without_modules(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object
+) -> None:
+    """Name no module in the side bar: five hundred lines that nobody reads there.
+
+    Pages of modules stand in one folder and in nobody's side bar, so one side bar serves them all.
+    """
+    whole = context["toctree"]
+
+    def short(**options: object) -> str:
+        if not page.startswith("reference/api/"):
+            return whole(**{**options, "maxdepth": SIDE_BAR_LEVELS})
+        if not _side_bar_of_modules:
+            _side_bar_of_modules.append(whole(**{**options, "maxdepth": SIDE_BAR_LEVELS}))
+        return _side_bar_of_modules[0]
+
+    context["toctree"] = short
+
+
 def setup(app: Sphinx) -> None:
     """Adapt docstrings before and after napoleon reads their sections (priority 500)."""
+    app.connect("html-page-context", _without_modules, priority=400)  # the theme draws it at 500
     app.connect("autodoc-process-docstring", _as_plain_text, priority=100)
     app.connect("autodoc-process-docstring", _keep_attribute, priority=101)
     app.connect("autodoc-process-docstring", _restore_attribute, priority=900)

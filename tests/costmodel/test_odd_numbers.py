@@ -8,9 +8,7 @@ from hypothesis import HealthCheck, given, settings
 
 from tests.costmodel import fuzz
 
-SHORT = settings(
-    max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
-)
+SHORT = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -15,7 +15,7 @@ from llmrec_core.profiling import counts
 from llmrec_core.training.objectives import listwise
 from tests.engine import KINDS, backbone, scorer_model, separate_scores, separate_states
 
-few = settings(max_examples=5, deadline=None, derandomize=True)
+few = settings(max_examples=5, deadline=None)
 seeds = st.integers(0, 2**31)
 
 
@@ -81,7 +81,7 @@ def test_whole_sequences_equal_hugging_face(made, seed):
         torch.testing.assert_close(states[number, : len(row)], expected, atol=2e-5, rtol=1e-4)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None)
 @given(
     seed=seeds, groups=st.integers(1, 3), kv=st.integers(1, 3), shared=st.integers(1, 3), count=st.integers(1, 5),
     width=st.integers(1, 6), past=st.integers(1, 40), one_row=st.booleans(), causal=st.booleans(), unequal=st.booleans(),

@@ -56,12 +56,15 @@ def examples(count):
 
 @st.composite
 def logs(draw):
-    """Interactions of 4 to 9 people with 7 to 12 items with titles, everybody's at times of their own."""
+    """Interactions of 4 to 9 people with 7 to 12 items with titles, everybody's at times of their own.
+
+    The first has four items at least, so that two are left to learn a next item from.
+    """
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     items, people = draw(st.integers(7, 12)), draw(st.integers(4, 9))
     rows = []
     for user in range(people):
-        taken = rng.choice(items, rng.integers(3, 6), replace=False)
+        taken = rng.choice(items, rng.integers(3 if user else 4, 6), replace=False)
         rows += [(f"u{user}", f"i{item}", 0.0) for item in taken]
     table = pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"])
     table["timestamp"] = rng.permutation(len(table)) * 60.0

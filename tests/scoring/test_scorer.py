@@ -14,7 +14,7 @@ from llmrec_core.models.scorer_model import ScorerModel
 from llmrec_core.scoring.scorer import Scorer, chunks
 from tests.engine import ITEMS, KINDS, backbone, scorer_model, separate_scores
 
-few = settings(max_examples=5, deadline=None, derandomize=True)
+few = settings(max_examples=5, deadline=None)
 seeds = st.integers(0, 2**31)
 
 
