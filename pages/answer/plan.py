@@ -90,5 +90,5 @@ with prices_tab:
             )
         )
         tables.table(fact_tables.price_list(), "plan_prices", "prices.csv")
-        st.subheader(t("Grid intensity"))
+        st.header(t("Grid intensity"))
         tables.table(fact_tables.grid_list(), "plan_grids", "grids.csv")

@@ -103,7 +103,7 @@ def every_device(title: str, question: str, listed: Sequence[Plan]) -> None:
             title=title,
             question=question,
         ),
-        size="title",
+        size="large",
     )
     priced = [plan for plan in listed if plan.usd_per_month is not None]
     if priced:
@@ -368,7 +368,7 @@ def training(subject: Subject, need: Need) -> None:
             )
         )
         return
-    widgets.say(t("Fine-tuning {name}", name=subject.name), size="title")
+    widgets.say(t("Fine-tuning {name}", name=subject.name), size="large")
     first, two, three, four = st.columns(4)
     method = choose(
         first.selectbox,

@@ -27,7 +27,7 @@ def section(rows: Sequence[Row], pricing: Pricing) -> None:
             continue  # popularity and its like have no prompt to count
     if len(run_costs) < 2:
         return
-    st.subheader(t("Why is one more expensive than the other?"))
+    st.header(t("Why is one more expensive than the other?"))
     by_price = sorted(run_costs, key=lambda run_id: run_costs[run_id].cost)
     name_of = widgets.run_names(rows)
     names = {run_id: name_of(run_id) for run_id in by_price}

@@ -69,9 +69,9 @@ st.download_button(
     on_click="ignore",
 )
 
-st.subheader(t("Preview"))
+st.header(t("Preview"))
 with st.container(border=True):
-    widgets.say(content.title, size="title")
+    widgets.say(content.title, size="large")
     widgets.say(content.finding.headline, size="large")
     widgets.say(content.finding.sentence)
     for sentence in content.doubts:

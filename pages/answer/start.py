@@ -47,7 +47,7 @@ finding = verdict.judge(
 )
 
 with st.container(border=True):
-    widgets.say(finding.headline, size="title")
+    widgets.say(finding.headline, size="large")
     widgets.say(finding.sentence)
     for line in (finding.sure, finding.protocol, finding.silent):
         if line:
@@ -105,7 +105,7 @@ for column, card in zip(st.columns(len(finding.cards) or 1), finding.cards, stri
 
 hit_column, turn_column = st.columns(2)
 with hit_column, st.container(border=True, height="stretch"):
-    st.subheader(t("What an extra hit costs"))
+    st.header(t("What an extra hit costs"))
     widgets.say(
         finding.extra_hit
         or t("Unknown until a language model and a classical recommender have finished.")
@@ -113,7 +113,7 @@ with hit_column, st.container(border=True, height="stretch"):
     if finding.break_even:
         widgets.say(finding.break_even)
 with turn_column, st.container(border=True, height="stretch"):
-    st.subheader(t("Where the picture turns"))
+    st.header(t("Where the picture turns"))
     for sentence in finding.turns:
         widgets.say(sentence)
     if not finding.turns and untied:
@@ -131,10 +131,10 @@ widgets.method_card("quality", "latency", "price")
 
 running, following = st.columns(2)
 with running:
-    st.subheader(t("What is running"))
+    st.header(t("What is running"))
     progress.running(study)
 with following:
-    st.subheader(t("What next"))
+    st.header(t("What next"))
     widgets.link("answer/decide.py", t("Set limits and see every trade-off"))
     widgets.link("answer/plan.py", t("Turn your traffic into devices and dollars a month"))
     widgets.link("recommendations/side_by_side.py", t("Look at the lists side by side"))

@@ -101,7 +101,7 @@ with st.expander(t("How it is split"), icon=":material/call_split:"):
         )
     )
 data_doubts.section(data)
-st.subheader(t("Items"))
+st.header(t("Items"))
 search = st.text_input(t("Search titles"), key="data_search", bind="query-params")
 items = data.items.loc[data.find_titles(search, 50)] if search else data.items.head(200)
 shown = pd.DataFrame(

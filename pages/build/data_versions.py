@@ -27,7 +27,7 @@ def show(name: str) -> None:
         }
         for version in stored.versions
     ]
-    st.subheader(t("Versions"))
+    st.header(t("Versions"))
     tables.table(pd.DataFrame(rows), "data_versions", f"{name}-versions.csv")
     report = next((entry.report for entry in reversed(stored.versions) if entry.report), None)
     if report:

@@ -21,7 +21,7 @@ if rules.login is None:
             file=FILE,
         )
     )
-st.subheader(t("Roles"))
+st.header(t("Roles"))
 roles = pd.DataFrame(
     [(name, role) for name, role in sorted(rules.roles.items())],
     columns=[t("Who"), t("Role")],
@@ -35,7 +35,7 @@ widgets.caption(
         file=FILE,
     )
 )
-st.subheader(t("Data sets with an owner"))
+st.header(t("Data sets with an owner"))
 ledger = records.ledger()
 owners = pd.DataFrame(
     [
@@ -45,7 +45,7 @@ owners = pd.DataFrame(
     columns=[t("Data set"), t("Owner"), t("Seen by")],
 )
 tables.table(owners, "people_owners", "owners.csv")
-st.subheader(t("Actions"))
+st.header(t("Actions"))
 actions = pd.DataFrame(
     [
         (row.time, row.person, row.action, row.subject, t("yes") if row.allowed else t("refused"))

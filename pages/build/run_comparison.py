@@ -31,7 +31,7 @@ def section(study: records.Study, rows: Sequence[Row]) -> None:
         st.caption(t("Choose two different runs."))
         return
     _quality(study, first, second)
-    st.subheader(t("What differs in the spec"))
+    st.header(t("What differs in the spec"))
     tables.table(study_tables.spec_differences([first, second]), "runs_spec", "differences.csv")
 
 

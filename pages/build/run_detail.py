@@ -52,7 +52,7 @@ def section(study: records.Study, run_id: str) -> None:
         _log(study, run_id)
     _before_after(row)
     if row.figures:
-        st.subheader(t("Figures"))
+        st.header(t("Figures"))
         tables.table(
             study_tables.figure_table(row), f"runs_figures_{run_id}", "figures.csv", height=300
         )
@@ -161,7 +161,7 @@ def _before_after(row: Row) -> None:
     key = next((name for name in after if name.startswith("ndcg@")), None)
     if key is None:
         return
-    st.subheader(t("Before and after fine-tuning"))
+    st.header(t("Before and after fine-tuning"))
     left, middle, right = st.columns(3)
     title = METRICS.get(key, key)
     _metric(left, t("Before: {metric}", metric=title), before.get(key), before)

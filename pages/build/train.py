@@ -35,10 +35,10 @@ if queued:
 rows = records.rows(study) if study else []
 left, right = st.columns(2)
 with left, st.container(border=True, height="stretch"):
-    st.subheader(t("What"))
+    st.header(t("What"))
     base, family = train_inputs.run_base(rows)
 with right, st.container(border=True, height="stretch"):
-    st.subheader(t("How long, and in which variants"))
+    st.header(t("How long, and in which variants"))
     dials = train_inputs.dials(family, base)
     base["training"] = train_inputs.budget(family)
 with st.expander(t("Protocol and optimiser"), icon=":material/tune:"):
@@ -52,7 +52,7 @@ except UsageError as error:
     st.stop()
 
 minutes = [grid.expected_minutes(run, rows) for run in runs]
-st.subheader(t("One run") if len(runs) == 1 else t("A grid of {count} runs", count=len(runs)))
+st.header(t("One run") if len(runs) == 1 else t("A grid of {count} runs", count=len(runs)))
 tables.table(
     make(
         GRID,

@@ -52,7 +52,7 @@ def _queue(name: str) -> None:
     queue = ReviewQueue.of(name, records.settings())
     if not queue.states:
         return
-    st.subheader(t("Flagged items"))
+    st.header(t("Flagged items"))
     widgets.caption(
         t(
             "Items of {name} whose text is damaged or reads like an instruction; not shown "

@@ -58,7 +58,7 @@ def section() -> None:
         )
     )
     _coverage(judged)
-    st.subheader(t("Where they are off"))
+    st.header(t("Where they are off"))
     st.plotly_chart(
         hardware_charts.residuals(judged),
         key="other_residuals",
@@ -85,7 +85,7 @@ def section() -> None:
 
 def _coverage(judged: Sequence[Residual]) -> None:
     """Whether the intervals hold, over all regimes and for each with rows enough."""
-    st.subheader(t("Do the intervals hold?"))
+    st.header(t("Do the intervals hold?"))
     lines = {t("all"): evidence.calibration(judged)}
     for regime, title in evidence.REGIMES.items():
         rows = [row for row in judged if row.regime == regime]

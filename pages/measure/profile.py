@@ -133,7 +133,7 @@ else:
         )
     )
 
-st.subheader(t("Measure a configuration"))
+st.header(t("Measure a configuration"))
 st.caption(
     t(
         "Costs only, no quality: the worker loads the model, warms it up and times it. "

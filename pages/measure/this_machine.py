@@ -18,7 +18,7 @@ widgets.heading(
 device = describe()
 left, right = st.columns(2)
 with left, st.container(border=True, height="stretch"):
-    st.subheader(t("Processor"))
+    st.header(t("Processor"))
     st.text(device.cpu)
     st.caption(
         t(
@@ -31,7 +31,7 @@ with left, st.container(border=True, height="stretch"):
         )
     )
 with right, st.container(border=True, height="stretch"):
-    st.subheader(t("Graphics processor"))
+    st.header(t("Graphics processor"))
     if device.gpus:
         for gpu in device.gpus:
             st.text(gpu.name)
@@ -128,10 +128,10 @@ def live() -> None:
         st.caption(number_format.plain(t("no NVIDIA GPU: {gpu_reason}", gpu_reason=now.gpu_reason)))
 
 
-st.subheader(t("Right now"))
+st.header(t("Right now"))
 live()
 
-st.subheader(t("Check the meters"))
+st.header(t("Check the meters"))
 st.caption(
     t(
         "The worker measures what is known beforehand: peak arithmetic and memory "
@@ -177,7 +177,7 @@ if answer:
         "meters.csv",
     )
 
-st.subheader(t("Power, when there is no counter"))
+st.header(t("Power, when there is no counter"))
 st.caption(
     t(
         "Type the watts under load into *Price and power* in the side bar: energy is "

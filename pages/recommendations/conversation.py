@@ -44,7 +44,7 @@ def contrast(live: ExplainRequest | None, body: Body, entries: Sequence[Entry]) 
     }
     if not titles:
         return
-    st.subheader(t("Why not another?"))
+    st.header(t("Why not another?"))
     rival = address.choose(
         st.selectbox,
         t("Rather than"),
@@ -95,7 +95,7 @@ def change(live: ExplainRequest | None, shown: Reasons) -> None:
     }
     if not shown.change and (live is None or not items):
         return
-    st.subheader(t("What would change it?"))
+    st.header(t("What would change it?"))
     if shown.change:
         widgets.say(shown.change)
     else:
@@ -249,7 +249,7 @@ def compare(
     others = {run_id: name for run_id, name in names.items() if run_id != live.run}
     if not others:
         return
-    st.subheader(t("And in another run?"))
+    st.header(t("And in another run?"))
     other = address.choose(
         st.selectbox,
         t("Ask another run"),

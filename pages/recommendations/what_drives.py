@@ -109,7 +109,7 @@ if body is None:
     )
     st.stop()
 
-st.subheader(t("What moves the score, {users} users", users=body["users"]))
+st.header(t("What moves the score, {users} users", users=body["users"]))
 for by, title in (
     ("recency", t("How far back in the history (1 = newest)")),
     ("genre", t("First genre of the history item")),
@@ -133,7 +133,7 @@ if body.get("fields"):
         alt=t("Mean absolute Shapley value of history items and candidate fields"),
     )
 
-st.subheader(t("A simple rule that imitates it"))
+st.header(t("A simple rule that imitates it"))
 rule = body.get("surrogate")
 if rule is None:
     st.caption(
@@ -166,12 +166,12 @@ else:
     )
 
 if second is not None:
-    st.subheader(t("The same reasons in both runs?"))
+    st.header(t("The same reasons in both runs?"))
     same = agreement(body["rows"], second["rows"])
     widgets.say(many_checks.agreement_sentence(same, names[run_id], names[other_id]))
 lines = many_checks.lines(body)
 if lines:
-    st.subheader(t("Checks"))
+    st.header(t("Checks"))
     for line in lines:
         widgets.say(line)
 for reason in body.get("reasons") or []:

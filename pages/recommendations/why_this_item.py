@@ -87,7 +87,7 @@ entry = by_id[item_id]
 
 list_column, reason_column = st.columns([2, 3])
 with list_column:
-    st.subheader(t("Recommended"))
+    st.header(t("Recommended"))
     table = pd.DataFrame(
         {
             "#": [line.place for line in entries],
@@ -112,7 +112,7 @@ with list_column:
             st.text("\n".join(history[-20:]))
 
 with reason_column:
-    st.subheader(t("Why"))
+    st.header(t("Why"))
     # the list is scored in the same passes, so that a further item or a contrast costs nothing
     question = ExplainRequest(
         run=run_id,

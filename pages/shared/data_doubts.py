@@ -68,7 +68,7 @@ def switched_off_ties(rows: Sequence[Row], protocol: str, key: str) -> bool:
 
 def section(dataset: Dataset) -> None:
     """Draw the diagnosis of a data set, or the button that makes it."""
-    st.subheader(t("What the data gives away"))
+    st.header(t("What the data gives away"))
     findings = diagnosis.kept(dataset.content_hash, records.settings())
     if findings is None:
         _offer(dataset)

@@ -4,7 +4,7 @@ import streamlit as st
 
 from llmrec_core.installation import ROOT
 from llmrec_core.language import ask_language_of, t
-from pages.shared import access, frame, languages
+from pages.shared import access, frame, languages, menu
 from pages.shared.navigation import MAP, NEEDS
 
 PAGES = ROOT / "pages"
@@ -12,6 +12,7 @@ PAGES = ROOT / "pages"
 # A file, set before the navigation: a page's material icon as favicon would be fetched from a font
 # server.
 st.set_page_config(page_icon=str(ROOT / "assets" / "icon.png"), layout="wide")
+st.html(ROOT / "assets" / "look.css")
 ask_language_of(languages.of_reader)
 languages.settle()
 with frame.sentences():
@@ -35,7 +36,8 @@ with frame.sentences():
             ]
             for section, pages in MAP.items()
         }
-        page = st.navigation(sections, expanded=True)
+        page = st.navigation(sections, position="hidden")
+        menu.draw(sections)
         st.set_page_config(t("{title} – LLMRec Studio", title=page.title))
         frame.draw()
         person.require(

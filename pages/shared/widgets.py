@@ -81,7 +81,7 @@ def day(row: Row) -> str:
 
 def say(text: object, *, size: str = "body") -> None:
     """A sentence that may hold names from data: shown as text, whatever it contains."""
-    lead = {"body": "", "large": "##### ", "title": "#### "}[size]
+    lead = {"body": "", "large": "## "}[size]  # below the page's title, which is level 1
     st.markdown(lead + number_format.plain(text))
 
 

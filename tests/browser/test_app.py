@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 
 def settled(page) -> None:
@@ -13,7 +14,7 @@ def settled(page) -> None:
 
 def each_page(page):
     """Go through the navigation, yielding each page's title once it is drawn."""
-    links = page.get_by_test_id("stSidebarNavLink")
+    links = page.get_by_test_id("stSidebar").get_by_test_id("stPageLink-NavLink")
     settled(page)
     for index in range(links.count()):
         links.nth(index).click()
@@ -21,6 +22,17 @@ def each_page(page):
         page.wait_for_function(f"document.title.startsWith('{name} ')")
         settled(page)
         yield name
+
+
+def barriers(page):
+    """What axe calls serious or critical on the page: the rule and where it is broken."""
+    report = Axe().run(page, options={"resultTypes": ["violations"]})
+    return [
+        (broken["id"], node["target"], node["failureSummary"])
+        for broken in report.response["violations"]
+        if broken["impact"] in ("serious", "critical")
+        for node in broken["nodes"]
+    ]
 
 
 @pytest.mark.threat("remote-image")
@@ -39,6 +51,7 @@ def test_every_page_draws_in_dark_without_an_error_or_a_foreign_request(filled, 
         assert sum(map(int, re.findall(r"\d+", background)[:3])) < 200, (
             f"{name} is not dark: {background}"
         )
+        assert barriers(page) == [], name
     assert len(names) >= 10
     assert {"Plan", "Other hardware"} <= set(names)
     assert problems == []
@@ -54,6 +67,7 @@ def test_titles_that_try_to_be_code_stay_text_on_every_page(hostile, open_page):
         assert page.locator("img[src='x']").count() == 0, name
         assert page.locator("a[href^='javascript']").count() == 0, name
         assert page.locator("a[href*='evil.invalid']").count() == 0, name
+        assert barriers(page) == [], name
     assert page.foreign == []
 
 
@@ -68,13 +82,13 @@ def test_a_shared_address_shows_the_same_view(filled, open_page):
     page.wait_for_function("location.search.includes('p95=0.05')")
     settled(page)
     page.get_by_text("is above").first.wait_for()
-    sentence = page.locator("h5").first.inner_text()
+    sentence = page.locator("h2").first.inner_text()
     assert "study=default" in page.url
 
     other = open_page(page.url)
     settled(other)
     other.get_by_text("is above").first.wait_for()
-    assert other.locator("h5").first.inner_text() == sentence
+    assert other.locator("h2").first.inner_text() == sentence
     assert other.get_by_role("combobox", name="Quality").input_value() == "MRR"
 
 

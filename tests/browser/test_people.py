@@ -153,7 +153,9 @@ def test_stale_tab_ends_with_the_login(site, log_in):
     first.get_by_role("button", name="Log out").click()
     first.get_by_role("button", name="End session").click()  # the provider's own page
     expect(first.get_by_role("button", name="Log in")).to_be_visible()
-    second.get_by_test_id("stSidebarNavLink").filter(has_text="Data").click()
+    second.get_by_test_id("stSidebar").get_by_test_id("stPageLink-NavLink").filter(
+        has_text="Data"
+    ).click()
     expect(second.get_by_role("button", name="Log in")).to_be_visible()
     second.wait_for_timeout(500)
     assert "canary" not in second.content()
@@ -163,7 +165,7 @@ def test_stale_tab_ends_with_the_login(site, log_in):
 def test_roles_hold_on_pages_and_actions(site, log_in):
     base, settings = site
     vera = log_in(VERA)
-    links = vera.get_by_test_id("stSidebarNavLink").all_inner_texts()
+    links = vera.get_by_test_id("stSidebar").get_by_test_id("stPageLink-NavLink").all_inner_texts()
     assert not [text for text in links if "Train" in text or "People" in text]
     for address in ("train", "people"):  # by its address
         visit(vera, f"{base}/{address}")
@@ -188,7 +190,7 @@ def test_roles_hold_on_pages_and_actions(site, log_in):
 def test_somebody_without_a_role_sees_a_sentence(site, log_in):
     page = log_in(MALLORY)
     expect(page.get_by_text("has no role here")).to_be_visible()
-    assert page.get_by_test_id("stSidebarNavLink").count() == 0
+    assert page.get_by_test_id("stSidebar").get_by_test_id("stPageLink-NavLink").count() == 0
     for address in ADDRESSES[:4]:
         assert "EASE" not in visit(page, f"{site[0]}/{address}")
 

@@ -58,7 +58,7 @@ def asked_home(tmp_path):
 def why(page):
     """The sentences of the page: why, rather than, and what would change it."""
     words = re.compile("speaks? for|mostly because|rather than|Without|rises most|same order")
-    return sorted(text for text in page.locator("p, h5").all_inner_texts() if words.search(text))
+    return sorted(text for text in page.locator("p, h2").all_inner_texts() if words.search(text))
 
 
 @pytest.mark.slow
