@@ -75,7 +75,7 @@ install-dev: .venv/installed-dev
 
 .venv/installed-dev: .venv/installed pyproject.toml
 	@echo "installing what tests, lint and docs need"
-	@$(PIP) -e ".[dev,docs,implicit,onnx,postgres]" -c requirements.lock
+	@$(PIP) -e ".[dev,docs,implicit,onnx,pdf,postgres]" -c requirements.lock
 	@touch $@
 
 # Browser tests drive Debian's Chromium; without it they are skipped, with the reason.

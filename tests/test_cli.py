@@ -336,6 +336,9 @@ def test_report(command, settings, tmp_path):
         == 0
     )
     assert "seen by me" in out.read_text(encoding="utf-8")
+    printed = tmp_path / "report.pdf"
+    assert command("report", "--study", study, "--out", str(printed)).status == 0
+    assert printed.read_bytes().startswith(b"%PDF-")
 
 
 def test_models_list(command):

@@ -1,4 +1,4 @@
-"""`report`: a study as one HTML file that opens without a network."""
+"""`report`: a study as one HTML file that opens without a network, or as a PDF."""
 
 from __future__ import annotations
 
@@ -18,19 +18,25 @@ def register(app: typer.Typer) -> None:
 
 def report(
     study: Annotated[str, typer.Option(help="The study.")] = "default",
-    out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("report.html"),
+    out: Annotated[
+        Path, typer.Option(help="File to write; one that ends in .pdf is printed.")
+    ] = Path("report.html"),
     comment: Annotated[str, typer.Option(help="Your own words, shown as plain text.")] = "",
     without_tied: Annotated[
         bool,
         typer.Option("--without-tied", help="Leave out people whose last items share one moment."),
     ] = False,
 ) -> None:
-    """A study as one HTML file that opens without a network."""
-    from llmrec_core.files import write_text
+    """A study as one HTML file that opens without a network, or as a PDF."""
+    from llmrec_core.files import write_atomic, write_text
+    from llmrec_core.reading import pdf
     from llmrec_core.reading import report as reports
 
     _, ledger = open_ledger()
-    write_text(
-        out, reports.render(reports.gather(ledger, study, comment=comment, untied=without_tied))
-    )
+    html = reports.render(reports.gather(ledger, study, comment=comment, untied=without_tied))
+    if out.suffix.lower() == ".pdf":
+        content = pdf.printed(html)
+        write_atomic(out, lambda stream: stream.write(content))
+    else:
+        write_text(out, html)
     print_line(t("wrote {out} ({size:.0f} kB)", out=out, size=out.stat().st_size / 1e3))

@@ -5,7 +5,7 @@ import re
 import streamlit as st
 
 from llmrec_core.language import t
-from llmrec_core.reading import number_format, report
+from llmrec_core.reading import number_format, pdf, report
 from pages.shared import (
     charts,
     data_doubts,
@@ -58,7 +58,8 @@ if not content.finding.cards:
     )
 html = report.render(content)
 file_name = re.sub(r"[^a-z0-9]+", "-", study.name.lower()).strip("-") or "study"
-st.download_button(
+as_html, as_pdf = st.columns([1, 3])
+as_html.download_button(
     t("Download, {size}", size=number_format.size(len(html.encode()))),
     html,
     f"{file_name}.html",
@@ -68,6 +69,19 @@ st.download_button(
     icon=":material/download:",
     on_click="ignore",
 )
+why_not = pdf.obstacle(html)
+if why_not:
+    widgets.caption(why_not)
+else:
+    as_pdf.download_button(
+        t("Print as PDF"),
+        lambda: pdf.printed(html),
+        f"{file_name}.pdf",
+        "application/pdf",
+        key="report_pdf",
+        icon=":material/picture_as_pdf:",
+        on_click="ignore",
+    )
 
 st.header(t("Preview"))
 with st.container(border=True):

@@ -128,6 +128,9 @@ def test_the_report_opens_from_disk_and_asks_nobody(hostile, open_page, tmp_path
     target = tmp_path / "report.html"
     download.value.save_as(target)
     assert target.stat().st_size < 6 * 2**20
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Print as PDF").click()
+    assert download.value.path().read_bytes().startswith(b"%PDF-")
 
     reader = open_page(target.as_uri(), "dark")
     assert reader.get_by_text("For the board").count() == 1
