@@ -6,10 +6,12 @@ is pages/shared/studio.py.
 """
 
 import os
+import runpy
 import sys
 
 import streamlit as st
 from starlette.middleware import Middleware
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.starlette import App
 
 from llmrec_core.access import check_web, read_access, require_login_packages
@@ -40,3 +42,7 @@ guard = Middleware(
 )
 login = {} if access.login is None else {"auth": dict(vars(access.login))}
 app = App(STUDIO, middleware=[guard], secrets=login)
+
+# `streamlit.testing` runs this file as a page's script, without a server to guard.
+if get_script_run_ctx(suppress_warning=True) is not None:
+    runpy.run_path(str(STUDIO))

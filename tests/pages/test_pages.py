@@ -462,3 +462,11 @@ def test_the_shipped_sample_fills_every_page(open_page, tmp_path, page):
     app = open_page(page, tmp_path, ROOT / "assets" / "sample" / "study.json")
     assert not app.exception, app.exception[0].message
     assert app.selectbox(key="study").value.startswith("sample:")
+
+
+def test_streamlits_own_tests_open_the_app_by_its_file(monkeypatch, tmp_path):
+    monkeypatch.setenv("LLMREC_HOME", str(tmp_path / "home"))
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=180).run()
+    app.switch_page(str(ROOT / "pages" / "answer" / "decide.py")).run()
+    assert not app.exception
+    assert app.title[0].value.startswith("Decide")
