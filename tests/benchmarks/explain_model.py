@@ -10,11 +10,11 @@ import numpy as np
 
 from llmrec_core.contract.run_context import RunContext
 from llmrec_core.contract.spec_files import load_study
-from llmrec_core.data.candidates import candidate_sets, sample_cases
 from llmrec_core.data.catalogue import load_dataset
 from llmrec_core.data.dataset import Dataset
 from llmrec_core.data.splits import Split, split
 from llmrec_core.ledger.ledger import Ledger
+from llmrec_core.metrics.exam import Exam
 from llmrec_core.recommenders.language_model import LanguageModelRecommender
 from llmrec_core.settings import Settings
 
@@ -91,10 +91,8 @@ def cases(
 ) -> list[tuple[np.ndarray, int, int]]:
     """(history, first item, second item) of users with ten items to read: best two of 100 candidates, fixed by seed."""
     found = []
-    chosen = sample_cases(parts.test, 3 * count, CASES_SEED)
-    for case, offered in zip(
-        chosen, candidate_sets(parts, chosen, "100-uniform", CASES_SEED), strict=True
-    ):
+    exam = Exam.on(parts, parts.test, "100-uniform", 3 * count, CASES_SEED)
+    for case, offered in zip(exam.cases, exam.candidates, strict=True):
         history = np.array(recommender.model.layout.keep(case.history))
         if len(history) == HISTORY and len(found) < count:
             best = np.argsort(-recommender.scorer.scores(history.tolist(), offered), kind="stable")

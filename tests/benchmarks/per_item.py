@@ -27,10 +27,9 @@ import torch
 from llmrec_core.contract.protocol import ProtocolSpec
 from llmrec_core.contract.run_context import RunContext
 from llmrec_core.contract.spec import run_from_dict
-from llmrec_core.data.candidates import candidate_sets, sample_cases
 from llmrec_core.data.catalogue import load_dataset
-from llmrec_core.data.splits import split
 from llmrec_core.metrics.evaluate import evaluate
+from llmrec_core.metrics.exam import Exam
 from llmrec_core.metrics.intervals import mean_interval, paired_difference
 from llmrec_core.profiling.allocator import keep_freed_memory
 from llmrec_core.recommenders.language_model import LanguageModelRecommender
@@ -55,15 +54,17 @@ def trained(
         {"recommender": reader, "training": TRAINING | {"steps": steps}, "seed": seed}
     )
     dataset = load_dataset("ml-100k", settings)
-    parts = split(dataset, "loo")
-    cases = sample_cases(parts.test, users, 0)
-    offered = candidate_sets(parts, cases, "100-uniform", 0)
+    protocol = ProtocolSpec(candidates="100-uniform", users=users)
+    exam = Exam.of(dataset, protocol)
     made = LanguageModelRecommender(spec, dataset, settings)
     with tempfile.TemporaryDirectory() as folder:
-        made.fit(parts, RunContext(Path(folder)))
+        made.fit(exam.split, RunContext(Path(folder)))
     made.ready("fp32")
-    _, samples = evaluate(made.score, parts, cases, offered, ProtocolSpec().name, 10, batch=8)
-    return made, np.array(next(s.values for s in samples if s.name == "ndcg@10")), cases, offered
+    _, samples = evaluate(
+        made.score, exam.split, exam.cases, exam.candidates, protocol.name, 10, batch=8
+    )
+    ndcg = np.array(next(s.values for s in samples if s.name == "ndcg@10"))
+    return made, ndcg, exam.cases, exam.candidates
 
 
 def history_share(

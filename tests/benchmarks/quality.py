@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from llmrec_core.checks import few_shot
 from llmrec_core.contract.run_context import RunContext
 from llmrec_core.contract.spec import run_from_dict
-from llmrec_core.data.candidates import askable, candidate_sets, sample_cases
+from llmrec_core.data.candidates import askable, sample_cases
 from llmrec_core.data.catalogue import load_dataset
 from llmrec_core.data.dataset import Dataset
 from llmrec_core.data.importing.described_table import Options
@@ -39,6 +39,7 @@ from llmrec_core.data.regimes import cold_items, hide_edges
 from llmrec_core.data.splits import Split, split
 from llmrec_core.metrics import ranking
 from llmrec_core.metrics.evaluate import per_user
+from llmrec_core.metrics.exam import Exam
 from llmrec_core.metrics.intervals import mean_interval, paired_difference
 from llmrec_core.recommenders import friends
 from llmrec_core.recommenders.ease import Ease
@@ -253,8 +254,8 @@ def ml_100k_reader(quick: bool) -> Row:
     data = load_dataset("ml-100k", settings)
     made = split(data, "loo")
     few = 60 if quick else int(os.environ.get("LLMREC_READER_USERS") or 943)
-    cases = sample_cases(made.test, few, 0)
-    sets = candidate_sets(made, cases, "100-uniform", 0)
+    exam = Exam.on(made, made.test, "100-uniform", few, 0)
+    cases, sets = exam.cases, exam.candidates
     folder = os.environ.get("LLMREC_READER")
     if folder:
         reader: Any = family_class("cross-encoder").load(Path(folder), data, settings)

@@ -27,10 +27,9 @@ import torch
 from llmrec_core.contract.protocol import ProtocolSpec
 from llmrec_core.contract.run_context import RunContext
 from llmrec_core.contract.spec import run_from_dict
-from llmrec_core.data.candidates import candidate_sets, sample_cases
 from llmrec_core.data.catalogue import load_dataset
-from llmrec_core.data.splits import split
 from llmrec_core.metrics.evaluate import evaluate
+from llmrec_core.metrics.exam import Exam
 from llmrec_core.metrics.intervals import gate
 from llmrec_core.models.backbones import load_backbone
 from llmrec_core.models.gguf_folder import converted
@@ -210,16 +209,16 @@ def int8_quality(quick: bool) -> dict[str, Any]:
     spec = run_from_dict({"recommender": reader, "training": training})
     protocol = ProtocolSpec(users=200 if quick else 0)
     dataset = load_dataset("ml-100k", settings)
-    parts = split(dataset, protocol.split)
-    cases = sample_cases(parts.test, protocol.users, protocol.seed)
-    offered = candidate_sets(parts, cases, protocol.candidates, protocol.seed)
+    exam = Exam.of(dataset, protocol)
     made = LanguageModelRecommender(spec, dataset, settings)
     with tempfile.TemporaryDirectory() as folder:
-        made.fit(parts, RunContext(Path(folder)))
+        made.fit(exam.split, RunContext(Path(folder)))
     values = {}
     for precision in ("fp32", "int8-dynamic"):
         made.ready(precision)
-        _, samples = evaluate(made.score, parts, cases, offered, protocol.name, protocol.k)
+        _, samples = evaluate(
+            made.score, exam.split, exam.cases, exam.candidates, protocol.name, protocol.k
+        )
         values[precision] = np.array(next(s.values for s in samples if s.name == "ndcg@10"))
     found = gate(values["fp32"], values["int8-dynamic"])
     return {
@@ -227,7 +226,7 @@ def int8_quality(quick: bool) -> dict[str, Any]:
         "int8_ndcg_ratio_low": found.low,
         "int8_ndcg_ratio_high": found.high,
         "int8_ndcg_fp32": float(values["fp32"].mean()),
-        "int8_ndcg_users": len(cases),
+        "int8_ndcg_users": len(exam.cases),
         "int8_ndcg_layers": depth,
     }
 

@@ -28,13 +28,13 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from llmrec_core.contract.protocol import ProtocolSpec
 from llmrec_core.contract.run_context import RunContext
 from llmrec_core.contract.spec import run_from_dict
-from llmrec_core.data.candidates import candidate_sets
 from llmrec_core.data.catalogue import load_dataset
-from llmrec_core.data.splits import split
 from llmrec_core.installation import ASSETS
 from llmrec_core.metrics.evaluate import per_user
+from llmrec_core.metrics.exam import Exam
 from llmrec_core.metrics.intervals import Difference, Interval, mean_interval, paired_difference
 from llmrec_core.metrics.seeds import group_difference
 from llmrec_core.recommenders.registry import build
@@ -95,8 +95,8 @@ def null_differences(a: np.ndarray, b: np.ndarray, n: int, trials: int) -> float
 def trained_seeds(seeds: int, steps: int) -> np.ndarray:
     """NDCG@10 of every person for each seed of a small SASRec, shape (seeds, users)."""
     settings = load_settings()
-    parts = split(load_dataset("ml-100k", settings), "loo")
-    candidates = candidate_sets(parts, parts.test, "100-uniform", 0)
+    protocol = ProtocolSpec(candidates="100-uniform", users=0)
+    exam = Exam.of(load_dataset("ml-100k", settings), protocol)
     values = []
     for seed in range(seeds):
         recommender = {
@@ -107,10 +107,10 @@ def trained_seeds(seeds: int, steps: int) -> np.ndarray:
             "warmup_steps": 10, "validate_every": steps, "validation_users": 10,
         }  # fmt: skip
         spec = run_from_dict({"recommender": recommender, "training": training, "seed": seed})
-        model = build(spec, parts.dataset, settings)
+        model = build(spec, exam.split.dataset, settings)
         with tempfile.TemporaryDirectory() as folder:
-            model.fit(parts, RunContext(Path(folder)))
-        values.append(per_user(model.score, parts, parts.test, candidates)["ndcg@10"])
+            model.fit(exam.split, RunContext(Path(folder)))
+        values.append(per_user(model.score, exam.split, exam.cases, exam.candidates)["ndcg@10"])
         print(f"  seed {seed}: NDCG@10 {values[-1].mean():.4f}", flush=True)
     return np.stack(values)
 
