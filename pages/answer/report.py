@@ -93,7 +93,7 @@ with st.container(border=True):
     if content.comment.strip():
         st.text(content.comment)
     st.plotly_chart(
-        pareto_chart.pareto(content.chart, height=440, choice=content.choice.row),
+        pareto_chart.pareto(content.chart, height=580, choice=content.choice.row),
         key="report_chart",
         config=charts.CONFIG,
         alt=t("Quality against price of a million requests"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 
 import pandas as pd
@@ -14,6 +15,10 @@ from llmrec_core.reading.pareto import EDGE
 from llmrec_core.reading.table import Table
 
 GREY = "#8a93a6"
+LINE = 22
+"""Letters in a line beside a chart: more would leave a phone no room for the chart itself."""
+LEGEND = {"title": None, "orientation": "h", "x": 0, "y": -0.18, "yanchor": "top"}
+"""Below the chart, which so has the whole width."""
 CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
 
 
@@ -32,7 +37,7 @@ def shape(figure: go.Figure, x: str, y: str, height: int) -> go.Figure:
         xaxis_title=x,
         yaxis_title=y,
         hoverlabel={"align": "left"},
-        legend={"title": None},
+        legend=LEGEND,
     )
     return figure
 
@@ -49,7 +54,7 @@ def waterfall(
     titles: Sequence[str], values: Sequence[float], base: float, prediction: float
 ) -> go.Figure:
     """Base value → one bar per history item → score."""
-    labels = [t("Without history"), *(short(title) for title in titles), t("Score")]
+    labels = [t("Without history"), *(tick_label(title) for title in titles), t("Score")]
     figure = go.Figure(
         go.Waterfall(
             orientation="h",
@@ -86,6 +91,12 @@ def waterfall(
 def short(title: str, limit: int = 42) -> str:
     """A title of at most `limit` letters, escaped."""
     return number_format.escape(title if len(title) <= limit else title[: limit - 1] + "…")
+
+
+def tick_label(name: str, lines: int = 2) -> str:
+    """A name beside a chart, escaped: at most so many lines of `LINE` letters."""
+    wrapped = textwrap.wrap(name, LINE, max_lines=lines, placeholder="…")
+    return "<br>".join(map(number_format.escape, wrapped))
 
 
 def curves(table: pd.DataFrame, height: int = 300) -> dict[str, go.Figure]:
@@ -142,11 +153,11 @@ def bars(
             hovertemplate="%{customdata}<br>%{x:,.3~r} " + unit + "<extra></extra>",
         )
     )
-    shape(figure, unit, "", 80 + 26 * len(values))
+    shape(figure, unit, "", 80 + 30 * len(values))
     figure.update_xaxes(type="log", exponentformat="SI", dtick=1)
     figure.update_yaxes(
         tickvals=list(range(len(values))),
-        ticktext=[short(name) for name in names],
+        ticktext=[tick_label(name) for name in names],
         autorange="reversed",
         range=[len(values) - 0.5, -0.5],
     )
@@ -209,7 +220,7 @@ def intervals(
     shape(figure, title, "", 90 + 30 * len(means))
     figure.update_yaxes(
         tickvals=list(range(len(means))),
-        ticktext=[short(name) for name in names],
+        ticktext=[tick_label(name) for name in names],
         autorange="reversed",
     )
     return figure

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from llmrec_core.costmodel.calibrate.evidence import REGIMES, Residual
 from llmrec_core.language import t
 from llmrec_core.reading import number_format
-from pages.shared.charts import GREY
+from pages.shared.charts import GREY, tick_label
 
 TONES = ("#4a80ea", "#d9702b", "#2e9d62", "#8d5bc7", "#c2405b", "#1796a8", "#8a9a1e")
 
@@ -46,7 +46,7 @@ def beside(marks: Sequence[Mark], title: str, unit: str, colour: str) -> go.Figu
         if drawn:
             figure.add_trace(_marks(drawn, predicted, unit, colour))
     figure.update_layout(
-        height=120 + 24 * len(marks),
+        height=120 + 30 * len(marks),
         margin={"l": 10, "r": 10, "t": 30, "b": 10},
         xaxis_title=f"{title}, {unit}",
         legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "title": None},
@@ -58,7 +58,7 @@ def beside(marks: Sequence[Mark], title: str, unit: str, colour: str) -> go.Figu
     )
     figure.update_yaxes(
         tickvals=list(range(len(marks))),
-        ticktext=[number_format.escape(mark.name) for mark in marks],
+        ticktext=[tick_label(mark.name) for mark in marks],
         autorange="reversed",
         showgrid=True,
     )

@@ -22,7 +22,7 @@ def pareto(
     chart: Chart,
     show_dominated: bool = True,
     logarithmic: bool = True,
-    height: int = 520,
+    height: int = 640,
     choice: Row | None = None,
 ) -> go.Figure:
     """Quality against cost with intervals; the front is a stepped line, other points are pale.

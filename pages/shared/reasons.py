@@ -15,9 +15,9 @@ from llmrec_core.explain.explanation import Explanation
 from llmrec_core.language import t, tn
 from llmrec_core.reading import number_format
 from llmrec_core.retelling import retold
+from pages.shared.charts import GREY, tick_label
 
-FOR, AGAINST, GREY = "#2e9d62", "#c2405b", "#8a93a6"
-LONGEST_LABEL = 42
+FOR, AGAINST = "#2e9d62", "#c2405b"
 
 
 def strongest_first(explanation: Explanation) -> list[int]:
@@ -69,7 +69,7 @@ def effort(explanation: Explanation) -> str:
 
 def group_bars(groups: Sequence[Mapping[str, Any]], unit: str) -> go.Figure:
     """Mean |value| by group with 95 % intervals over users, in the order of the groups."""
-    names = [number_format.escape(retold(str(row["group"]))) for row in groups]
+    names = [retold(str(row["group"])) for row in groups]
     figure = go.Figure(
         go.Bar(
             x=[row["mean_abs"] for row in groups],
@@ -86,7 +86,7 @@ def group_bars(groups: Sequence[Mapping[str, Any]], unit: str) -> go.Figure:
             customdata=[
                 t(
                     "{name}: {players} values of {users} users",
-                    name=name,
+                    name=number_format.escape(name),
                     players=row["players"],
                     users=row["users"],
                 )
@@ -95,7 +95,7 @@ def group_bars(groups: Sequence[Mapping[str, Any]], unit: str) -> go.Figure:
             hovertemplate="%{customdata}<br>%{x:.3f}<extra></extra>",
         )
     )
-    return _as_rows(figure, names, 28, t("mean |value|, {unit}", unit=unit))
+    return _as_rows(figure, names, 32, t("mean |value|, {unit}", unit=unit))
 
 
 def _reach(row: Mapping[str, Any], end: str) -> float:
@@ -123,8 +123,7 @@ def value_bars(explanation: Explanation, unit: str = "") -> go.Figure:
             hovertemplate="%{customdata}<br>%{x:+.3f}<extra></extra>",
         )
     )
-    names = [number_format.escape(_short(label)) for label in labels]
-    return _as_rows(figure, names, 30, unit or t("score of the list"))
+    return _as_rows(figure, labels, 34, unit or t("score of the list"))
 
 
 def curve_lines(curves: Mapping[str, Any]) -> go.Figure:
@@ -151,16 +150,14 @@ def curve_lines(curves: Mapping[str, Any]) -> go.Figure:
 def cost_bars(factors: Sequence[Factor]) -> go.Figure:
     """Factors of a cost ratio on a log axis around 1."""
     names = [
-        number_format.escape(
-            t(
-                "{title}: {first} → {second}",
-                title=t(factor.title),
-                first=factor.first,
-                second=factor.second,
-            )
-            if factor.first
-            else t(factor.title)
+        t(
+            "{title}: {first} → {second}",
+            title=t(factor.title),
+            first=factor.first,
+            second=factor.second,
         )
+        if factor.first
+        else t(factor.title)
         for factor in factors
     ]
     figure = go.Figure(
@@ -175,11 +172,11 @@ def cost_bars(factors: Sequence[Factor]) -> go.Figure:
                 for factor in factors
             ],
             hovertemplate="%{customdata}: %{text}<extra></extra>",
-            customdata=names,
+            customdata=[number_format.escape(name) for name in names],
         )
     )
     figure.update_xaxes(type="log")
-    return _as_rows(figure, names, 34, t("times the cost"))
+    return _as_rows(figure, names, 48, t("times the cost"))
 
 
 def _as_rows(figure: go.Figure, names: Sequence[str], row_px: int, axis: str) -> go.Figure:
@@ -187,8 +184,8 @@ def _as_rows(figure: go.Figure, names: Sequence[str], row_px: int, axis: str) ->
 
     Args:
         figure: horizontal bars at 0, 1, 2 …
-        names: of the bars, escaped.
-        row_px: height of a row.
+        names: of the bars, as they stand in the data.
+        row_px: height of a row; 16 pixels are one line of its name.
         axis: title of the value axis.
     """
     figure.update_layout(
@@ -196,12 +193,12 @@ def _as_rows(figure: go.Figure, names: Sequence[str], row_px: int, axis: str) ->
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
         xaxis_title=axis,
     )
-    figure.update_yaxes(tickvals=list(range(len(names))), ticktext=names, autorange="reversed")
+    figure.update_yaxes(
+        tickvals=list(range(len(names))),
+        ticktext=[tick_label(name, row_px // 16) for name in names],
+        autorange="reversed",
+    )
     return figure
-
-
-def _short(label: str) -> str:
-    return label if len(label) <= LONGEST_LABEL else label[: LONGEST_LABEL - 1] + "…"
 
 
 def as_json(body: Mapping[str, Any]) -> str:

@@ -52,8 +52,10 @@ def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
     """Opens an address in a fresh context; `page.foreign` lists requests to anything but that server."""
     contexts = []
 
-    def opened(address: str, scheme: str = "light") -> Page:
-        context = chromium.new_context(viewport={"width": 1280, "height": 900}, color_scheme=scheme)
+    def opened(address: str, scheme: str = "light", width: int = 1280) -> Page:
+        context = chromium.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme
+        )
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(45_000)

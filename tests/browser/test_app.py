@@ -71,6 +71,19 @@ def test_titles_that_try_to_be_code_stay_text_on_every_page(hostile, open_page):
     assert page.foreign == []
 
 
+def test_a_phone_has_room_for_the_charts(filled, open_page):
+    for address in ("decide", "plan", "profile", "other-hardware"):
+        page = open_page(f"{filled}/{address}", width=390)
+        page.locator(".js-plotly-plot .nsewdrag").first.wait_for(state="attached")
+        settled(page)
+        assert page.get_by_test_id("stMain").evaluate("main => main.scrollWidth") <= 390, address
+        widths = page.locator(".js-plotly-plot .nsewdrag").evaluate_all(
+            "areas => areas.map(area => area.getBoundingClientRect().width)"
+        )
+        assert min(widths) > 140, f"{address}: {widths}"
+        page.context.close()
+
+
 def test_a_shared_address_shows_the_same_view(filled, open_page):
     page = open_page(f"{filled}/decide")
     settled(page)
