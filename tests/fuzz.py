@@ -10,7 +10,8 @@ through the child that reads strangers' files. After `--minutes` it stops and co
 
 An input is `uncaught` when anything but a `LlmrecError` comes back, or its process dies. It is
 `wrapped` when the error has a sentence but the cause is one of our own mistakes (`KeyError` and the
-like). The last line is JSON.
+like). An input that took over five seconds is read a second time and its shorter time counts, since
+the machine may have stood still; `repeated` says how many. The last line is JSON.
 """
 
 from __future__ import annotations

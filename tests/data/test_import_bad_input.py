@@ -152,6 +152,21 @@ def test_bad_files_get_one_sentence_and_nothing_is_stored(case, home, tmp_path):
     assert not home.datasets.exists() or not list(home.datasets.iterdir())
 
 
+def test_parquet_that_contradicts_itself_is_a_sentence(home):
+    """Asking pyarrow 26 for the figures of such a column ends the process."""
+    path = Path(__file__).parents[1] / "fixtures" / "contradicting.parquet"
+    with pytest.raises(DataError, match="cannot be read as Parquet .*histogram size mismatch"):
+        import_path(path, "toy", home)
+
+
+def test_a_zip_member_without_a_name_is_a_sentence(home, tmp_path):
+    path = tmp_path / "data.zip"
+    path.write_bytes(zipped(**{"Xname.csv": GOOD}).replace(b"Xname.csv", b"\0name.csv"))
+    with pytest.raises(DataError) as caught:
+        import_path(path, "toy", home)
+    assert "string index" not in str(caught.value)
+
+
 @pytest.mark.threat("pickle")
 @pytest.mark.parametrize("protocol", [0, 1, 2, 5])
 @pytest.mark.parametrize(

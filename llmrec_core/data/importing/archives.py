@@ -29,7 +29,7 @@ def find_entries(path: Path) -> list[Source]:
     name = printable(path.name)
     try:
         with zipfile.ZipFile(path) as archive:
-            entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+            entries = [entry for entry in archive.infolist() if not entry.filename.endswith("/")]
     except Exception as error:
         # zipfile raises many sorts of errors on crafted directories; none of them is ours.
         raise DataError(
