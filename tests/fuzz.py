@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import multiprocessing
 import shutil
 import sys
@@ -96,14 +97,14 @@ def _batch(first: int, count: int, seed: int, pipe: multiprocessing.connection.C
     pipe.send(None)
 
 
-def in_process(inputs: int, seed: int, ends: float) -> list[Outcome]:
+def in_process(inputs: int, seed: int, ends: float, first: int = 0) -> list[Outcome]:
     """Read the inputs in batches, each in a process of its own with an import's memory."""
     context = multiprocessing.get_context("fork")
     outcomes: list[Outcome] = []
-    first = 0
-    while first < inputs and time.monotonic() < ends:
+    last = first + inputs
+    while first < last and time.monotonic() < ends:
         receiver, sender = context.Pipe(duplex=False)
-        count = min(BATCH, inputs - first)
+        count = min(BATCH, last - first)
         process = context.Process(target=_batch, args=(first, count, seed, sender))
         process.start()
         sender.close()
@@ -126,8 +127,14 @@ def in_process(inputs: int, seed: int, ends: float) -> list[Outcome]:
             outcomes.append(Outcome(under_way, "", "uncaught", f"the process {message}", STUCK_S))
             first = under_way + 1
         process.join()
-        print(f"{first:,} of {inputs:,}", file=sys.stderr, flush=True)
+        print(f"{first:,} of {last:,}", file=sys.stderr, flush=True)
     return outcomes
+
+
+def read_again(slow: Outcome, seed: int) -> Outcome:
+    """The shorter of two readings: the machine may have stood still in the first."""
+    (second,) = in_process(1, seed, math.inf, slow.number)
+    return min(slow, second, key=lambda outcome: outcome.seconds)
 
 
 def through_the_child(number: int, seed: int, folder: Path) -> Outcome:
@@ -186,7 +193,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     start = time.monotonic()
     outcomes = in_process(options.inputs, options.seed, start + 60 * options.minutes)
-    document: dict[str, object] = {"results": results(outcomes, time.monotonic() - start)}
+    repeated = sum(outcome.seconds > SLOW_S for outcome in outcomes)
+    outcomes = [
+        read_again(outcome, options.seed) if outcome.seconds > SLOW_S else outcome
+        for outcome in outcomes
+    ]
+    document: dict[str, object] = {
+        "results": results(outcomes, time.monotonic() - start) | {"repeated": repeated}
+    }
     if options.children:
         start = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
