@@ -4,7 +4,7 @@ import streamlit as st
 
 from llmrec_core.installation import ROOT
 from llmrec_core.language import ask_language_of, t
-from pages.shared import access, frame, languages, menu
+from pages.shared import access, crowd, frame, languages, menu
 from pages.shared.navigation import MAP, NEEDS
 
 PAGES = ROOT / "pages"
@@ -15,7 +15,7 @@ st.set_page_config(page_icon=str(ROOT / "assets" / "icon.png"), layout="wide")
 st.html(ROOT / "assets" / "look.css")
 ask_language_of(languages.of_reader)
 languages.settle()
-with frame.sentences():
+with crowd.turn(), frame.sentences():
     person = access.gate()
     if person is not None:
         roles = {
