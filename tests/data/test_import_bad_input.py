@@ -155,7 +155,7 @@ def test_bad_files_get_one_sentence_and_nothing_is_stored(case, home, tmp_path):
 def test_parquet_that_contradicts_itself_is_a_sentence(home):
     """Asking pyarrow 26 for the figures of such a column ends the process."""
     path = Path(__file__).parents[1] / "fixtures" / "contradicting.parquet"
-    with pytest.raises(DataError, match="cannot be read as Parquet .*histogram size mismatch"):
+    with pytest.raises(DataError, match=r"cannot be read as Parquet .*histogram size mismatch"):
         import_path(path, "toy", home)
 
 
