@@ -223,11 +223,11 @@ def test_side_by_side_shows_three_lists_and_hides_names(open_page):
     assert len(app.dataframe) == 3
     assert "SASRec" in unescaped(app)
     app.toggle(key="side_blind").set_value(True).run()
-    headings = [one.value for one in app.main.get("markdown") if str(one.value).startswith("#####")]
+    headings = [one.value for one in app.main.get("markdown") if str(one.value).startswith("##")]
     assert [heading.replace("\\", "") for heading in headings] == [
-        "##### List A",
-        "##### List B",
-        "##### List C",
+        "## List A",
+        "## List B",
+        "## List C",
     ]
 
 
