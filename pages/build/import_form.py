@@ -17,7 +17,7 @@ from llmrec_core.language import marked, t, tn
 from llmrec_core.reading import number_format
 from llmrec_core.retelling import retold
 from pages.build import cleaning_report
-from pages.shared import data_access, records, tables, widgets
+from pages.shared import crowd, data_access, records, tables, widgets
 
 ROLES = {
     "user": marked("User"),
@@ -96,7 +96,8 @@ def _run(contents: list[tuple[str, bytes]], name: str, options: Options, *, stor
         )
         return
     try:
-        with st.spinner(t("Reading")), data_access.importing(name or "look", stored=store):
+        importing = data_access.importing(name or "look", stored=store)
+        with st.spinner(t("Reading")), importing, crowd.elsewhere():
             outcome = import_files(
                 contents, name or "look", records.settings(), options, store=store
             )

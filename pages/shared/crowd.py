@@ -7,13 +7,34 @@ at once that thread got no word in for twenty seconds, and browsers took the ser
 from __future__ import annotations
 
 import threading
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 AT_ONCE = 8
 """More would not be faster: one interpreter draws them all."""
 _turns = threading.BoundedSemaphore(AT_ONCE)
+_mine = threading.local()
 
 
-def turn() -> AbstractContextManager[bool]:
+@contextmanager
+def turn() -> Iterator[None]:
     """Hold a turn while a page is drawn; waits until there is one."""
-    return _turns
+    with _turns:
+        _mine.held = True
+        try:
+            yield
+        finally:
+            _mine.held = False
+
+
+@contextmanager
+def elsewhere() -> Iterator[None]:
+    """Give the turn to others while this page waits for another process, e.g. for minutes."""
+    if not getattr(_mine, "held", False):  # a part of a page that is drawn again has no turn
+        yield
+        return
+    _turns.release()
+    try:
+        yield
+    finally:
+        _turns.acquire()
