@@ -6,7 +6,8 @@ Each draw is a question with infinities, NaN, 0, negatives, 1e308 or digits with
 of its numbers (tests/costmodel/fuzz.py): `plan`, `estimate`, rows of a table, a model's config, a
 training job with an own device, and, for `--pages` of the draws, an address of the Plan page opened in
 a test browser of Streamlit. A draw is a fault when it ends in a traceback or shows a figure that is
-not finite. The last line is JSON.
+not finite. Faults are written to standard error and make the program end with 1. The last line is
+JSON.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def open_page(home: Path) -> Callable[[dict[str, str]], None]:
     return opened
 
 
-def main() -> None:
+def main() -> int:
     """Draw, ask, and print what went wrong."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -110,20 +111,22 @@ def main() -> None:
             count = arguments.pages
             if name != "pages":
                 count = round(SHARES[name] * (arguments.draws - arguments.pages))
-            found = faults(strategy, check, count, arguments.seed) if count else []
+            wrong = faults(strategy, check, count, arguments.seed) if count else []
             results["draws"] += count
-            results["faults"] += len(found)
-            results["by_front"][name] = {"draws": count, "faults": len(found)}
+            results["faults"] += len(wrong)
+            results["by_front"][name] = {"draws": count, "faults": len(wrong)}
             if not arguments.json:
-                print(f"{name}: {len(found)} faults in {count} draws", flush=True)
-                print("\n".join(found[:10]), flush=True)
+                print(f"{name}: {len(wrong)} faults in {count} draws", flush=True)
+            for line in wrong[:10]:
+                print(line, file=sys.stderr, flush=True)
     conditions = {
         "seed": arguments.seed,
         "python": platform.python_version(),
         "seconds": round(time.perf_counter() - began, 1),
     }
     print(json.dumps({"bench": "plan_fuzz", "conditions": conditions, "results": results}))
+    return int(results["faults"] > 0)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
