@@ -145,6 +145,8 @@ def english(name: str, text: str, data: list[str]) -> str:
     """The English in a text that is neither code nor from the data."""
     plain = re.sub(r"`[^`]*`|:material/\w+:|<[^>]*>|%\{[^}]*\}|python -m \S+.*", " ", text)
     plain = html.unescape(re.sub(r"\\(.)", r"\1", plain))
+    if name == "ticktext" and a_name_in_pieces(text, data):
+        return ""
     if plain.endswith("…") and any(title.startswith(plain[:-1]) for title in data):
         return ""  # a name that is cut
     for title in data:
@@ -153,6 +155,16 @@ def english(name: str, text: str, data: list[str]) -> str:
     if name in LABELS and not CHINESE.search(plain) and not NAMES.fullmatch(plain.strip()):
         return plain
     return "; ".join(ENGLISH.findall(plain))
+
+
+def a_name_in_pieces(text: str, data: list[str]) -> bool:
+    """Whether a label beside a chart is a name from the data, broken into lines or shortened."""
+    pieces = squeezed(text.replace("<br>", "")).split("…")
+    return any(all(piece in squeezed(title) for piece in pieces) for title in data)
+
+
+def squeezed(text: str) -> str:
+    return "".join(html.unescape(text).split())
 
 
 @pytest.fixture(scope="module")
