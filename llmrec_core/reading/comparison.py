@@ -6,6 +6,7 @@ was measured on another exam is never paired with them nor ranked among them.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
@@ -15,6 +16,10 @@ from llmrec_core.metrics.seeds import group_difference
 from llmrec_core.reading import number_format
 from llmrec_core.reading.people import People, shared
 from llmrec_core.reading.row import Row, machine_of
+
+MOST_DIFFERENCES = 10_000
+_differences: dict[bytes, Difference] = {}
+"""By the digest of the values: several sentences and pages ask for the same one."""
 
 
 def difference(a: People, b: People, only: Iterable[int] | None = None) -> Difference | None:
@@ -26,7 +31,17 @@ def difference(a: People, b: People, only: Iterable[int] | None = None) -> Diffe
         only: user codes of the slice to look at; `None` for all.
     """
     values = shared(a, b, only)
-    return None if values is None else group_difference(*values)
+    if values is None:
+        return None
+    content = hashlib.sha256(repr([part.shape for part in values]).encode())
+    for part in values:
+        content.update(part.tobytes())
+    key = content.digest()
+    if key not in _differences:
+        if len(_differences) >= MOST_DIFFERENCES:
+            _differences.clear()
+        _differences[key] = group_difference(*values)
+    return _differences[key]
 
 
 def spread(gap: Difference, digits: int = 3, scale: float = 1.0) -> str:

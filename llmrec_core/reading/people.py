@@ -34,6 +34,8 @@ class People:
     def only(self, users: Iterable[int]) -> People:
         """The same values of those among `users`."""
         wanted = set(users)
+        if wanted.issuperset(self.users):
+            return self
         places = [place for place, user in enumerate(self.users) if user in wanted]
         return People(tuple(self.users[place] for place in places), self.values[:, places])
 

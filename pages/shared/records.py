@@ -15,6 +15,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,11 +85,17 @@ def _open_sample(home: str, digest: str) -> Ledger:
     return opened
 
 
+@lru_cache(maxsize=4)
+def _digest(file: Path, changed_ns: int) -> str:
+    """The digest of a file's content; read again when it has changed."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+
+
 def sample_ledger() -> Ledger | None:
     """Return the ledger of the recorded sample study, when the product ships one."""
     if not SAMPLE_FILE.exists():
         return None
-    digest = hashlib.sha256(SAMPLE_FILE.read_bytes()).hexdigest()[:12]
+    digest = _digest(SAMPLE_FILE, SAMPLE_FILE.stat().st_mtime_ns)
     with st.spinner(t("Opening the recorded sample study")):
         return _open_sample(str(settings().home), digest)
 
