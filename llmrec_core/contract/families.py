@@ -157,13 +157,12 @@ _DECODER_TRAINING = {
 }
 
 BUILT_IN = (
-    Family("popularity", marked("Popularity"), "cheap", f"{_ROOM}.popularity:Popularity", "circle"),
+    Family("popularity", marked("Popularity"), "cheap", f"{_ROOM}.popularity:Popularity"),
     Family(
         "directed-counts",
         marked("Directed counts"),
         "cheap",
         f"{_ROOM}.directed_counts:DirectedCounts",
-        "star-triangle-up",
         options={
             "history_items": Option(
                 marked("Most recent items that count (5); 0 takes all."), 0, 100_000, whole=True
@@ -177,7 +176,6 @@ BUILT_IN = (
         marked("Item-kNN"),
         "cheap",
         f"{_ROOM}.knn:ItemKnn",
-        "square",
         options={
             "history_items": HISTORY,
             "neighbours": Option(
@@ -205,7 +203,6 @@ BUILT_IN = (
         marked("EASE"),
         "cheap",
         f"{_ROOM}.ease:Ease",
-        "diamond",
         options={
             "l2": Option(marked("The ridge λ (500)."), 1e-6, 1e9),
             "history_items": HISTORY,
@@ -218,7 +215,6 @@ BUILT_IN = (
         marked("TF-IDF"),
         "cheap",
         f"{_ROOM}.tfidf:TfIdf",
-        "triangle-left",
         options=_WORDS,
         reads_text=True,
     ),
@@ -227,7 +223,6 @@ BUILT_IN = (
         marked("BM25"),
         "cheap",
         f"{_ROOM}.tfidf:Bm25",
-        "triangle-right",
         options=_WORDS,
         reads_text=True,
     ),
@@ -236,7 +231,6 @@ BUILT_IN = (
         marked("ALS"),
         "cheap",
         f"{_ROOM}.factors:Als",
-        "diamond-tall",
         options=_FACTORS
         | {"alpha": Option(marked("An interaction's confidence is 1 + alpha (10)."), 0, 1e9)},
     ),
@@ -245,7 +239,6 @@ BUILT_IN = (
         marked("BPR"),
         "cheap",
         f"{_ROOM}.factors:Bpr",
-        "diamond-wide",
         options=_FACTORS,
     ),
     Family(
@@ -253,7 +246,6 @@ BUILT_IN = (
         marked("Fusion"),
         "fusion",
         f"{_ROOM}.fusion:Fusion",
-        "star-square",
         options={
             "users": Option(marked("Validation users (1,000); 0 takes all."), 0, 1e9, True),
             "ridge": Option(marked("Pull of the weights towards 0 (0.001)."), 0, 1e6),
@@ -265,7 +257,6 @@ BUILT_IN = (
         marked("SASRec"),
         "sequential",
         f"{_ROOM}.sasrec:SasRec",
-        "triangle-up",
         options=_SEQUENTIAL,
         adaptations=("full",),
         usual={"adaptation": "full"},
@@ -276,7 +267,6 @@ BUILT_IN = (
         marked("Text-SASRec"),
         "sequential",
         f"{_ROOM}.sasrec:SasRec",
-        "triangle-down",
         options=_SEQUENTIAL,
         reads_text=True,
         backbones=("minilm-l6", "smollm2-135m"),
@@ -289,7 +279,6 @@ BUILT_IN = (
         marked("Bi-encoder"),
         "two towers",
         f"{_ROOM}.bi_encoder:BiEncoder",
-        "pentagon",
         reads_text=True,
         backbones=("minilm-l6", "smollm2-135m"),
         depths=(0, 2, 4, 6),
@@ -300,7 +289,6 @@ BUILT_IN = (
         marked("Two towers"),
         "two towers",
         f"{_ROOM}.two_towers:TwoTowers",
-        "hexagon2",
         options=_TOWERS,
         reads_text=True,
         backbones=("minilm-l6", "smollm2-135m"),
@@ -354,7 +342,6 @@ BUILT_IN = (
         marked("Cascade"),
         "cascade",
         f"{_ROOM}.cascade:Cascade",
-        "bowtie",
         options=_EXIT,
         reads_text=True,
         reads_prompt=True,
@@ -365,7 +352,6 @@ BUILT_IN = (
         marked("Hosted model"),
         "hosted",
         f"{_ROOM}.hosted.recommender:Hosted",
-        "star-triangle-down",
         options={
             "shuffle": Option(
                 marked(
@@ -435,7 +421,7 @@ def family_named(name: str) -> Family:
 
 def recorded_family(name: str) -> Family:
     """The family of a record, which may come from a package that is no longer installed."""
-    return families().get(name) or Family(name, name, "cheap", "", "circle-open")
+    return families().get(name) or Family(name, name, "cheap", "")
 
 
 def family_title(name: str) -> str:

@@ -82,9 +82,6 @@ class Family:
     group: Group
     loader: str
     """`module:Class` of a `contract.recommender.FamilyClass`, imported when it is needed."""
-    shape: str = ""
-    """Its mark on charts (plotly's name). Empty where the depths of a backbone have marks of their
-    own. A colour says the precision and is not a family's."""
     options: Mapping[str, Option] = field(default_factory=dict)
     reads_text: bool = False
     """A title can move its scores."""

@@ -1,48 +1,63 @@
-"""One colour per precision and one shape per model size, the same on every chart and report."""
+"""One colour per kind of recommender, one shape per precision, on every chart and report."""
 
 from __future__ import annotations
 
 from llmrec_core.contract.families import recorded_family
 from llmrec_core.contract.spec import RecommenderSpec
-from llmrec_core.language import t
+from llmrec_core.language import marked, t
 
 COLOURS = {
-    "fp32": "#4a80ea",
-    "tf32": "#1796a8",
-    "bf16": "#2e9d62",
-    "fp16": "#8a9a1e",
-    "int8": "#d9702b",
-    "int8-dynamic": "#c2405b",
-    "int4": "#8d5bc7",
+    "cheap": "#7a8296",
+    "fusion": "#1796a8",
+    "sequential": "#2e9d62",
+    "two towers": "#d9702b",
+    "cross-encoder": "#4a80ea",
+    "decoder": "#c2405b",
+    "cascade": "#8d5bc7",
+    "hosted": "#8a7a1e",
 }
-
-_DEPTHS = ("cross", "x", "star", "hexagram", "star-diamond", "hourglass", "octagon", "hexagon")
+"""By the group of a family; each at least 3 : 1 against a white and a dark page."""
+TITLES = {
+    "cheap": marked("Counts, words, factors"),
+    "fusion": marked("Fusion"),
+    "sequential": marked("Sequential"),
+    "two towers": marked("Two towers"),
+    "cross-encoder": marked("Cross-encoder"),
+    "decoder": marked("Decoder"),
+    "cascade": marked("Cascade"),
+    "hosted": marked("Hosted model"),
+}
+SHAPES = {
+    "fp32": "circle",
+    "tf32": "hexagon",
+    "bf16": "square",
+    "fp16": "diamond",
+    "int8": "triangle-down",
+    "int8-dynamic": "triangle-up",
+    "int4": "star",
+}
+"""By precision (plotly's names), in the order in which tables list precisions."""
 
 
 def size_label(spec: RecommenderSpec) -> str:
-    """The model size that a shape stands for: "EASE", "minilm-l6, 4 layers"."""
+    """The model size of a row: "EASE", "minilm-l6, 4 layers"."""
     family = recorded_family(spec.family)
-    if not spec.backbone or family.shape:
+    if not spec.backbone or family.group not in ("cross-encoder", "decoder"):
         return family.title
     depth = t("{count} layers", count=spec.depth) if spec.depth else t("all layers")
     return f"{spec.backbone}, {depth}"
 
 
-def shapes(specs: list[RecommenderSpec]) -> dict[str, str]:
-    """Shape by size label: a family keeps its own, sizes of a backbone take theirs in order."""
-    by_label: dict[str, str] = {}
-    sizes: list[str] = []
-    for spec in specs:
-        label, shape = size_label(spec), recorded_family(spec.family).shape
-        if shape:
-            by_label[label] = shape
-        elif label not in sizes:
-            sizes.append(label)
-    for index, label in enumerate(sorted(sizes)):
-        by_label[label] = _DEPTHS[index % len(_DEPTHS)]
-    return by_label
+def colour(spec: RecommenderSpec) -> str:
+    """Colour of the kind of recommender."""
+    return COLOURS[recorded_family(spec.family).group]
 
 
-def colour(precision: str) -> str:
-    """Colour of a precision."""
-    return COLOURS.get(precision, "#7a7a7a")
+def kind(spec: RecommenderSpec) -> str:
+    """What the colour stands for, in the reader's language."""
+    return t(TITLES[recorded_family(spec.family).group])
+
+
+def shape(precision: str) -> str:
+    """Shape of a precision; one that no table knows has a cross."""
+    return SHAPES.get(precision, "cross")

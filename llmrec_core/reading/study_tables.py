@@ -9,7 +9,7 @@ from statistics import median
 from llmrec_core.contract.families import family_title
 from llmrec_core.language import marked, t
 from llmrec_core.reading import number_format
-from llmrec_core.reading.chart_symbols import COLOURS, size_label
+from llmrec_core.reading.chart_symbols import SHAPES, size_label
 from llmrec_core.reading.choice import Choice
 from llmrec_core.reading.labels import flat
 from llmrec_core.reading.limits import Limits
@@ -267,7 +267,7 @@ def size_by_precision(rows: Sequence[Row], name: str, pricing: Pricing = AS_RECO
             place = (size_label(row.spec.recommender), row.spec.precision)
             cells.setdefault(place, []).append(figure.value)
     sizes = tuple(dict.fromkeys(size for size, _ in cells))
-    precisions = tuple(name for name in COLOURS if any(name == precision for _, precision in cells))
+    precisions = tuple(name for name in SHAPES if any(name == precision for _, precision in cells))
     values = tuple(
         tuple(
             median(cells[size, precision]) if (size, precision) in cells else None

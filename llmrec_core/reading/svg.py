@@ -143,12 +143,11 @@ def _front(chart: Chart, across: Scale, up: Scale) -> list[str]:
 
 
 def _points(chart: Chart, across: Scale, up: Scale) -> list[str]:
-    shapes = chart_symbols.shapes([point.row.spec.recommender for point in chart.points])
     parts = []
     ordered: list[Point] = sorted(chart.points, key=lambda point: -point.y)
     for index, point in enumerate(ordered):
-        shape = shapes[chart_symbols.size_label(point.row.spec.recommender)]
-        colour = chart_symbols.colour(point.row.spec.precision)
+        shape = chart_symbols.shape(point.row.spec.precision)
+        colour = chart_symbols.colour(point.row.spec.recommender)
         x, y, opacity = across(point.x), up(point.y), 1.0 if point.on_front else 0.5
         if point.y_low is not None and point.y_high is not None:
             parts.append(

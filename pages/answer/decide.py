@@ -19,12 +19,12 @@ from llmrec_core.reading.comparison import comparability
 from llmrec_core.reading.limits import Limits
 from llmrec_core.reading.pricing import AXES, usd_per_million
 from llmrec_core.reading.row import Row
+from llmrec_core.reading.several_runs import FEWEST, MOST
 from llmrec_core.reading.turns import members_of
 from llmrec_core.reading.verdict import sure_words
 from pages.answer import price_difference
 from pages.shared import (
     address,
-    charts,
     data_doubts,
     frame,
     hardware,
@@ -34,8 +34,10 @@ from pages.shared import (
     tables,
     widgets,
 )
+from pages.shared.navigation import page_path
 
 HERE = "here"
+SELECTING = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "autoScale2d"]}
 
 
 @dataclass(frozen=True)
@@ -157,19 +159,69 @@ def settle(choice: Choice, question: Question) -> None:
         )
 
 
-def draw(chart: pareto.Chart, choice: Choice, view: Picked) -> None:
-    """The chart, and under it every row that it does not show."""
+def draw(chart: pareto.Chart, choice: Choice, view: Picked, limits: Limits) -> list[str]:
+    """The chart, and under it every row that it does not show.
+
+    Returns:
+        Ids of the runs that a click or a box has marked, best first.
+    """
+    marked_ids: list[str] = []
     if chart.points:
-        st.plotly_chart(
-            pareto_chart.pareto(chart, view.dominated, view.logarithmic, choice=choice.row),
-            key="decide_chart",
-            config=charts.CONFIG,
-            alt=t("Scatter of quality against cost with 95 % intervals and the Pareto front"),
+        limit = {"latency_p95_s": limits.p95_s, "usd_per_million": limits.usd_per_million}
+        figure = pareto_chart.pareto(
+            chart,
+            view.dominated,
+            view.logarithmic,
+            choice=choice.row,
+            limit=limit.get(chart.axis),
         )
+        event = st.plotly_chart(
+            figure.update_layout(dragmode="select"),
+            key="decide_chart",
+            config=SELECTING,
+            alt=t("Scatter of quality against cost with 95 % intervals and the Pareto front"),
+            on_select="rerun",
+            selection_mode=("points", "box"),
+        )
+        points = sorted(event.selection.points, key=lambda point: -float(point["y"]))
+        ids = [str(point.get("customdata", "")) for point in points]
+        marked_ids = [run_id for run_id in dict.fromkeys(ids) if run_id]
     else:
         st.info(t("No row has both figures, so there is nothing to draw; the reasons stand below."))
     for sentence in pareto_chart.under_the_chart(chart, view.dominated, view.logarithmic):
         widgets.caption(sentence)
+    return marked_ids
+
+
+def offer_comparison(study: records.Study, marked_ids: list[str]) -> None:
+    """What to do with the marks that a click or a box has picked."""
+    if len(marked_ids) < FEWEST:
+        st.caption(
+            t("Click a mark to have its line first in the table; draw a box to compare some runs.")
+        )
+        return
+    compared = marked_ids[:MOST]
+    if st.button(
+        t("Compare these {count} runs", count=len(compared)),
+        key="decide_compare",
+        icon=":material/compare_arrows:",
+    ):
+        st.switch_page(
+            page_path("build/runs.py"),
+            query_params={
+                "study": study.key,
+                "runs_tab": "compared",
+                "runs_compared": compared,
+            },
+        )
+    if len(marked_ids) > MOST:
+        st.caption(
+            t(
+                "{all} marks are in the box; at most {most} runs are compared, the best ones.",
+                all=len(marked_ids),
+                most=MOST,
+            )
+        )
 
 
 study = frame.study()
@@ -225,11 +277,13 @@ st.badge(
 )
 for warning in comparability(measured, view.protocol):
     widgets.caption(t("⚠ {warning}", warning=warning))
-draw(chart, choice, view)
+marked_ids = draw(chart, choice, view, limits)
+if chart.points:
+    offer_comparison(study, marked_ids)
 widgets.caption(
     t(
-        "Colour: precision. Shape: model size. Bars: 95 % interval over users, and over seeds "
-        "where there are several. Open: assumed or predicted, not measured. {conditions}",
+        "Colour: kind of recommender. Shape: precision. Bars: 95 % interval over users, and over "
+        "seeds where there are several. Open: assumed or predicted, not measured. {conditions}",
         conditions=widgets.conditions(measured),
     )
 )
@@ -244,17 +298,18 @@ if view.where != HERE:
     )
 for name, reason in refused:
     widgets.caption(t("Not predicted: {name} – {reason}", name=name, reason=reason))
+table = study_tables.study_table(
+    rows,
+    view.protocol,
+    chart,
+    pricing,
+    slice_name=view.part,
+    choice=choice,
+    limits=limits,
+    flags=data_doubts.flags(rows),
+)
 tables.table(
-    study_tables.study_table(
-        rows,
-        view.protocol,
-        chart,
-        pricing,
-        slice_name=view.part,
-        choice=choice,
-        limits=limits,
-        flags=data_doubts.flags(rows),
-    ),
+    table.first(marked_ids[0]) if len(marked_ids) == 1 else table,
     "decide",
     "decide.csv",
     study=study,

@@ -18,7 +18,7 @@ from llmrec_core.reading.pareto import METRICS
 from llmrec_core.reading.row import Row
 from llmrec_core.reading.run_list import state_words
 from llmrec_core.retelling import retold
-from pages.shared import charts, progress, records, tables, widgets
+from pages.shared import charts, progress, records, run_charts, tables, widgets
 
 NOTES = ("smaller_batch", "damaged_checkpoints")
 """Documents with a sentence on what a run did otherwise than it was asked to."""
@@ -138,7 +138,7 @@ def _curves(study: records.Study, run_id: str) -> None:
     table = records.of(study).curves(run_id)
     if table.empty:
         return
-    figures = charts.curves(table)
+    figures = run_charts.curves({run_id: table})
     for column, (name, figure) in zip(st.columns(len(figures)), figures.items(), strict=True):
         column.plotly_chart(
             figure,

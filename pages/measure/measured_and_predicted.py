@@ -203,7 +203,7 @@ def _chart(row: Row, predicted: Sequence[Elsewhere], figure: Figure, pricing: Pr
         )
     if marks:
         marks.sort(key=lambda mark: mark.value)
-        colour = chart_symbols.colour(row.spec.precision)
+        colour = chart_symbols.colour(row.spec.recommender)
         st.plotly_chart(
             hardware_charts.beside(marks, title, figure.unit, colour),
             key="other_chart",

@@ -90,7 +90,7 @@ def draw(name: str, rows: Sequence[Row]) -> None:
             charts.bars(
                 [row.name for row, _, _ in drawn],
                 [value * axis.factor for _, value, _ in drawn],
-                [chart_symbols.colour(row.spec.precision) for row, _, _ in drawn],
+                [chart_symbols.colour(row.spec.recommender) for row, _, _ in drawn],
                 axis.unit,
                 [assumed for _, _, assumed in drawn],
             ),
@@ -116,7 +116,8 @@ if rows:
     draw(name, kept)
     widgets.caption(
         t(
-            "{help} Colour: precision. Open bars: assumed from typed-in watts. {conditions}",
+            "{help} Colour: kind of recommender. Open bars: assumed from typed-in watts. "
+            "{conditions}",
             help=t(AXES[name].help),
             conditions=widgets.conditions(kept),
         )

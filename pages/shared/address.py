@@ -84,6 +84,7 @@ def choose_several(
     *,
     default: Sequence[str] = (),
     moving: bool = False,
+    most: int | None = None,
     **more: Any,  # noqa: ANN401 - whatever the widget takes
 ) -> list[str]:
     """The ids that are chosen in a widget for several, from the address.
@@ -98,10 +99,13 @@ def choose_several(
         key: of the widget and in the address.
         default: ids that are chosen first, and where the address holds none of these options.
         moving: whether the default may be another one tomorrow; it then stands in the address too.
-        **more: passed on to the widget.
+        most: how many may be chosen; of a longer address the first ones are.
+        **more: passed on to the widget, which is told of `most` as `max_selections`.
     """
-    wanted = st.query_params.get_all(key)
-    usable = [value for value in wanted if value in options]
+    if most is not None:
+        more["max_selections"] = most
+    wanted = list(dict.fromkeys(st.query_params.get_all(key)))
+    usable = [value for value in wanted if value in options][:most]
     if not usable and wanted != [NOTHING]:
         usable = [value for value in default if value in options]
     st.session_state[key] = usable

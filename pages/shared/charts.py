@@ -6,10 +6,9 @@ import math
 import textwrap
 from collections.abc import Sequence
 
-import pandas as pd
 import plotly.graph_objects as go
 
-from llmrec_core.language import marked, t
+from llmrec_core.language import t
 from llmrec_core.reading import number_format
 from llmrec_core.reading.pareto import EDGE
 from llmrec_core.reading.table import Table
@@ -105,27 +104,6 @@ def tick_label(name: str, lines: int = 2) -> str:
     if len(wrapped) > lines:
         wrapped[lines - 1 :] = ["…" + name[1 - LINE :].lstrip()]
     return "<br>".join(map(number_format.escape, wrapped))
-
-
-def curves(table: pd.DataFrame, height: int = 300) -> dict[str, go.Figure]:
-    """One figure per curve name (loss, validation quality) over steps."""
-    figures = {}
-    for name, part in table.groupby("name", sort=False):
-        figure = go.Figure(
-            go.Scatter(
-                x=part["step"], y=part["value"], mode="lines+markers" if len(part) < 40 else "lines"
-            )
-        )
-        figures[str(name)] = shape(
-            figure, t("training step"), CURVES.get(str(name), number_format.escape(name)), height
-        )
-    return figures
-
-
-CURVES = {
-    "train_loss": marked("training loss (nats)"),
-    "valid_ndcg@10": marked("validation NDCG@10"),
-}
 
 
 def bars(

@@ -6,7 +6,7 @@ Colours and shapes come from reading/chart_symbols.py.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import plotly.graph_objects as go
 
@@ -24,6 +24,7 @@ def pareto(
     logarithmic: bool = True,
     height: int = 640,
     choice: Row | None = None,
+    limit: float | None = None,
 ) -> go.Figure:
     """Quality against cost with intervals; the front is a stepped line, other points are pale.
 
@@ -33,6 +34,7 @@ def pareto(
         logarithmic: whether the cost axis is; a cost of 0 then stands at its marked edge.
         height: in pixels.
         choice: the row that gets a ring.
+        limit: on the cost, in the record's unit; what lies beyond it is shaded.
     """
     axis = AXES[chart.axis]
     figure = go.Figure()
@@ -52,14 +54,16 @@ def pareto(
                 hoverinfo="skip",
             )
         )
-    shapes = chart_symbols.shapes([point.row.spec.recommender for point in chart.points])
     places = _label_places(front)
-    for point in chart.points:
-        if show_dominated or point.on_front:
-            mark = _mark(point, chart, shapes, places.get(point.row.run_id))
-            figure.add_trace(mark.update(x=[across(point.x)]))
+    drawn = [point for point in chart.points if show_dominated or point.on_front]
+    for point in drawn:
+        mark = _mark(point, chart, places.get(point.row.run_id))
+        figure.add_trace(mark.update(x=[across(point.x)]))
+    _legend(figure, drawn)
     if choice is not None:
         _ring(figure, chart, choice, across)
+    if limit is not None:
+        _shade(figure, chart, across(limit), logarithmic)
     shape(
         figure,
         t("{title}, {unit}", title=t(axis.title), unit=axis.unit),
@@ -100,6 +104,26 @@ def _ring(figure: go.Figure, chart: Chart, choice: Row, across: Callable[[float]
             )
 
 
+def _shade(figure: go.Figure, chart: Chart, limit: float, logarithmic: bool) -> None:
+    """Shade what costs more than the limit, where anything does."""
+    dearest = max((point.x for point in chart.points), default=0.0) * AXES[chart.axis].factor
+    if dearest <= limit:
+        return
+    end = dearest * 1.2
+    figure.add_vrect(x0=limit, x1=end, fillcolor=GREY, opacity=0.14, line_width=0, layer="below")
+    figure.add_annotation(
+        x=math.log10(limit) if logarithmic else limit,
+        y=1,
+        xref="x",
+        yref="paper",
+        text=t("beyond the limit"),
+        showarrow=False,
+        xanchor="left",
+        yanchor="top",
+        font={"color": GREY},
+    )
+
+
 def under_the_chart(chart: Chart, show_dominated: bool, logarithmic: bool) -> list[str]:
     """A sentence for every row that the chart does not show as its values say."""
     sentences = [
@@ -127,9 +151,36 @@ def _label_places(front: Sequence[Point]) -> dict[str, str]:
     }
 
 
-def _mark(point: Point, chart: Chart, shapes: Mapping[str, str], place: str | None) -> go.Scatter:
-    symbol = shapes[chart_symbols.size_label(point.row.spec.recommender)]
-    colour = chart_symbols.colour(point.row.spec.precision)
+def _legend(figure: go.Figure, drawn: Sequence[Point]) -> None:
+    """What the colours and, where there are several precisions, the shapes stand for."""
+    marks: dict[str, tuple[str, str]] = {
+        chart_symbols.kind(point.row.spec.recommender): ("circle", colour_of(point))
+        for point in drawn
+    }
+    precisions = dict.fromkeys(point.row.spec.precision for point in drawn)
+    if len(precisions) > 1:
+        marks |= {name: (chart_symbols.shape(name), GREY) for name in precisions}
+    for name, (symbol, colour) in marks.items():
+        figure.add_trace(
+            go.Scatter(
+                x=[None],
+                y=[None],
+                mode="markers",
+                name=name,
+                marker={"symbol": symbol, "color": colour, "size": 11},
+                hoverinfo="skip",
+            )
+        )
+
+
+def colour_of(point: Point) -> str:
+    """Colour of a point: that of its kind of recommender."""
+    return chart_symbols.colour(point.row.spec.recommender)
+
+
+def _mark(point: Point, chart: Chart, place: str | None) -> go.Scatter:
+    symbol = chart_symbols.shape(point.row.spec.precision)
+    colour = colour_of(point)
     return go.Scatter(
         x=[point.x],
         y=[point.y],
@@ -142,6 +193,7 @@ def _mark(point: Point, chart: Chart, shapes: Mapping[str, str], place: str | No
         if point.row.predicted
         else None,
         name=short(point.row.name, 40),
+        showlegend=False,
         customdata=[point.row.run_id],
         opacity=1.0 if point.on_front else 0.6,
         marker={

@@ -152,3 +152,27 @@ def test_the_report_opens_from_disk_and_asks_nobody(hostile, open_page, tmp_path
     assert reader.evaluate("window.__xss") is None
     assert reader.evaluate("performance.getEntriesByType('resource').length") == 0
     assert reader.foreign == []
+
+
+def test_a_box_on_the_chart_leads_to_a_comparison_of_its_runs(filled, open_page):
+    page = open_page(f"{filled}/decide")
+    settled(page)
+    plot = page.locator(".js-plotly-plot .nsewdrag").first
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    page.mouse.move(box["x"] + 3, box["y"] + 3)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=5)
+    page.mouse.move(box["x"] + box["width"] - 3, box["y"] + box["height"] - 3, steps=5)
+    page.mouse.up()
+    button = page.get_by_role("button", name=re.compile("Compare these . runs"))
+    count = int(re.search(r"\d", button.inner_text()).group())
+    button.click()
+    page.wait_for_url(re.compile("/runs"))
+    settled(page)
+    page.get_by_text("Quality, person by person").wait_for()
+    assert page.url.count("runs_compared=") == count
+    axes = page.locator(".js-plotly-plot .parcoords")
+    axes.scroll_into_view_if_needed()
+    assert axes.locator(".y-axis").count() >= 4
+    assert page.get_by_test_id("stException").count() == 0

@@ -37,16 +37,19 @@ def test_streamlit_writes_no_title_and_no_translated_word_into_the_address(file)
             assert "id='t'" not in options, f"{where}: translated words; use address.choose"
 
 
-def test_the_open_tab_and_both_runs_of_a_comparison_stand_in_the_address(open_page):
+def test_the_open_tab_and_the_runs_of_a_comparison_stand_in_the_address(open_page):
     app = open_page("build/runs.py", runs_tab="compared")
-    first, second = app.selectbox(key="runs_a"), app.selectbox(key="runs_b")
-    assert app.query_params["runs_a"] == first.value
-    assert app.query_params["runs_b"] == second.value
-    other = second.value
-    first.set_value(other).run()
-    assert app.query_params["runs_a"] == other
-    again = open_page("build/runs.py", runs_tab="compared", runs_a=other)
-    assert again.selectbox(key="runs_a").value == other
+    chosen = app.multiselect(key="runs_compared")
+    first, second = chosen.value
+    assert app.query_params["runs_compared"] == [first, second]
+    assert app.selectbox(key="runs_base").value == second
+    app.selectbox(key="runs_base").set_value(first).run()
+    assert app.query_params["runs_base"] == first
+    again = open_page(
+        "build/runs.py", runs_tab="compared", runs_compared=[second, first], runs_base=first
+    )
+    assert again.multiselect(key="runs_compared").value == [second, first]
+    assert again.selectbox(key="runs_base").value == first
 
 
 def test_a_choice_of_nothing_is_not_the_default_again(open_page):

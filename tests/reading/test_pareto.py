@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from llmrec_core.reading import pareto, svg
 from pages.shared import charts, pareto_chart
 from tests.reading.rows import PROTOCOL, figure_changed, make
@@ -45,7 +47,7 @@ def test_a_cost_of_zero_is_drawn_at_a_marked_edge_and_named():
     assert [point.row.name for point in chart.front] == ["free", "dear"]
     assert chart.edge == 1e6  # the smallest cost above 0, divided by 3
     figure = pareto_chart.pareto(chart)
-    marks = {trace.name: trace.x[0] for trace in figure.data if "markers" in trace.mode}
+    marks = {trace.name: trace.x[0] for trace in figure.data if trace.customdata}
     assert marks == {"free": 1e-3, "dear": 3e-3}  # GFLOP
     line = next(trace for trace in figure.data if trace.mode == "lines")
     assert list(line.x) == [1e-3, 3e-3], "the front starts where its first mark stands"
@@ -56,9 +58,36 @@ def test_a_cost_of_zero_is_drawn_at_a_marked_edge_and_named():
 
 def test_a_linear_axis_shows_zero_where_it_is():
     figure = pareto_chart.pareto(zero_and_more(), logarithmic=False)
-    marks = {trace.name: trace.x[0] for trace in figure.data if "markers" in trace.mode}
+    marks = {trace.name: trace.x[0] for trace in figure.data if trace.customdata}
     assert marks["free"] == 0.0
     assert pareto_chart.under_the_chart(zero_and_more(), True, False) == []
+
+
+def test_the_legend_names_kinds_and_precisions_once_each_and_no_run():
+    rows = [
+        make("a"),
+        make("b", "item-knn", ndcg=0.25),
+        make("c", "cross-encoder", "minilm-l6", depth=2, ndcg=0.3, flops=2e6),
+    ]
+    figure = pareto_chart.pareto(pareto.chart(rows, "ndcg@10", PROTOCOL, WORK))
+    shown = [trace.name for trace in figure.data if trace.showlegend is not False]
+    assert shown[1:] == ["Counts, words, factors", "Cross-encoder"]  # after the front
+    half = replace(rows[2].spec, precision="int8")
+    rows.append(replace(rows[2], run_id="d", name="d", spec=half))
+    figure = pareto_chart.pareto(pareto.chart(rows, "ndcg@10", PROTOCOL, WORK))
+    shown = [trace.name for trace in figure.data if trace.showlegend is not False]
+    assert shown[1:] == ["Counts, words, factors", "Cross-encoder", "fp32", "int8"]
+
+
+@pytest.mark.parametrize("logarithmic", [True, False])
+def test_what_lies_beyond_a_limit_is_shaded_and_nothing_else(logarithmic):
+    chart = zero_and_more()  # 0 and 3e6 FLOP
+    figure = pareto_chart.pareto(chart, logarithmic=logarithmic, limit=1e6)
+    (area,) = [shape for shape in figure.layout.shapes if shape.type == "rect"]
+    assert (area.x0, area.x1) == pytest.approx((1e-3, 3.6e-3))  # GFLOP
+    assert "beyond the limit" in [note.text for note in figure.layout.annotations]
+    roomy = pareto_chart.pareto(chart, logarithmic=logarithmic, limit=4e6)
+    assert not [shape for shape in roomy.layout.shapes if shape.type == "rect"]
 
 
 def test_the_chart_of_the_report_marks_zero_too():

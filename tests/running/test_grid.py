@@ -4,7 +4,6 @@ import pytest
 
 from llmrec_core.contract.families import family_named
 from llmrec_core.contract.spec import RunSpec
-from llmrec_core.reading import chart_symbols
 from llmrec_core.running import grid
 from tests.reading.rows import make
 
@@ -29,12 +28,8 @@ def test_a_grid_names_its_rows_and_shares_trained_weights():
 
 
 @pytest.mark.parametrize("family", ["bm25", "als", "bpr", "fusion"])
-def test_every_family_of_a_spec_has_a_name_a_shape_and_no_dials_of_a_language_model(family):
+def test_every_family_of_a_spec_has_a_name_and_no_dials_of_a_language_model(family):
     members = {"retriever": "item-knn+tf-idf"} if family == "fusion" else {}
     run = grid.grid({"recommender": {"family": family, **members}})[0]
     assert run.name == ("Fusion, Item-kNN + TF-IDF" if family == "fusion" else family.upper())
     assert family_named(family).fits_in_seconds
-    assert (
-        chart_symbols.shapes([run.recommender])[chart_symbols.size_label(run.recommender)]
-        != "cross"
-    )

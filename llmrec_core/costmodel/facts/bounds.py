@@ -28,6 +28,8 @@ class Bound:
     factor: float = 1.0
     """What a value is multiplied by where it is shown, e.g. 100 for percent."""
     unit: str = ""
+    least: float = 0.0
+    """The smallest value besides 0, where 0 says that there is nothing of it."""
 
     def check(self, value: float, called: str = "") -> None:
         """Refuse a value that is no number of this quantity.
@@ -46,7 +48,7 @@ class Bound:
                 self._expected(),
                 name=called or t(self.name),
                 value=self._shown(value),
-                low=self._shown(self.low),
+                low=self._shown(self.least or self.low),
                 high=self._shown(self.high),
             )
         )
@@ -58,7 +60,7 @@ class Bound:
             return False
         return (
             finite
-            and value >= self.low
+            and (value >= self.low if not self.least else value == 0 or value >= self.least)
             and (value < self.high if self.below else value <= self.high)
             and not (self.whole and value != int(value))
         )
@@ -66,6 +68,8 @@ class Bound:
     def _expected(self) -> str:
         if self.whole:
             return marked("{name} is {value}; expected a whole number from {low} to {high}")
+        if self.least:
+            return marked("{name} is {value}; expected 0 or a number from {low} to {high}")
         if self.below:
             return marked("{name} is {value}; expected a number from {low} up to below {high}")
         return marked("{name} is {value}; expected a number from {low} to {high}")
@@ -92,7 +96,7 @@ QUANTITIES: dict[str, Bound] = {
     "history_tokens": Bound(marked("history tokens"), 0.01, 1e7),
     "candidate_tokens": Bound(marked("candidate tokens"), 0.01, 1e7),
     "input_tokens": Bound(marked("input tokens"), 0.01, 1e8),
-    "output_tokens": Bound(marked("output tokens"), 0, 1e8),
+    "output_tokens": Bound(marked("output tokens"), 0, 1e8, least=0.01),
     "batch": Bound(marked("batch"), 0.001, 1e6),
     "largest_batch": Bound(marked("largest batch"), 1, 1024, whole=True),
     "devices": Bound(marked("devices"), 1, 4096, whole=True),
