@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+from llmrec_core.contract.families import family_named
+from llmrec_core.contract.spec import OF_READERS
 from llmrec_core.models.prompt_layout import DECODER
 
 WORDS = [
@@ -92,3 +95,10 @@ def tiny_tokenizer(*, encoder: bool):
         else {"bos_token": "<s>", "eos_token": "<s>", "unk_token": "[UNK]"}
     )
     return PreTrainedTokenizerFast(tokenizer_object=inner, **names)
+
+
+def training_for(family: str, training: dict[str, Any]) -> dict[str, Any]:
+    """Settings of training without those at which only families that read prompts look."""
+    if family_named(family).reads_prompt:
+        return training
+    return {name: value for name, value in training.items() if name not in OF_READERS}

@@ -176,7 +176,7 @@ class RecommenderSpec:
 
 @parsed
 class TrainingSpec:
-    """How weights are trained; recommenders that have none ignore it."""
+    """How weights are trained; a recommender that has none does not look at it."""
 
     objective: Literal["listwise", "bce", "mse", "pairwise"] = "listwise"
     """`listwise` is a softmax over the positives and the negatives, `bce` the negative log
@@ -330,13 +330,26 @@ def stored_run(table: Mapping[str, Any]) -> RunSpec:
     return restored(RunSpec, table)
 
 
+OF_READERS = (
+    "objective",
+    "positives",
+    "negatives",
+    "negative_sampling",
+    "activation_checkpointing",
+)
+"""Fields of `training` at which only families that read prompts look."""
+
+
 def _refuse_what_is_ignored(spec: RunSpec, family: Family) -> None:
     """A setting that its family does not look at would stand in the record as if it did."""
     if not family.reads_prompt:
+        given, usually = dataclasses.asdict(spec.training), dataclasses.asdict(TrainingSpec())
+        of_readers = [(f"training.{name}", given[name], usually[name]) for name in OF_READERS]
         for field_name, value, usual in (
             ("precision", spec.precision, "fp32"),
             ("runtime", spec.runtime, "eager"),
             ("weights_from", spec.weights_from, ""),
+            *(of_readers if family.is_trained else ()),
         ):
             takes = field_name == "weights_from" and family.group == "fusion"
             if value != usual and not takes:

@@ -327,13 +327,15 @@ def optimiser(family: Family) -> dict[str, Any]:
     if not family.is_trained:
         return {}
     objective, kind, rate, schedule = st.columns(4)
-    chosen: dict[str, Any] = {
-        "objective": objective.selectbox(
+    chosen: dict[str, Any] = {}
+    if family.reads_prompt:
+        chosen["objective"] = objective.selectbox(
             t("Objective"),
             ("listwise", "bce", "mse", "pairwise"),
             key="train_objective",
             bind="query-params",
-        ),
+        )
+    chosen |= {
         "optimizer": kind.selectbox(
             t("Optimiser"), ("adamw", "sgd"), key="train_optimizer", bind="query-params"
         ),

@@ -58,6 +58,7 @@ FEW = {"steps": 4, "warmup_steps": 1, "validate_every": 4, "validation_users": 1
 GROUPS = {**FEW, "batch_histories": 2, "positives": 2, "negatives": 4}
 CHEAP: dict[str, dict[str, Any]] = {
     "Popularity": {"recommender": {"family": "popularity"}},
+    "Directed counts": {"recommender": {"family": "directed-counts"}},
     "Item-kNN": {"recommender": {"family": "item-knn"}},
     "EASE": {"recommender": {"family": "ease"}},
     "TF-IDF": {"recommender": {"family": "tf-idf"}},
@@ -73,6 +74,15 @@ NEURAL: dict[str, dict[str, Any]] = {
         "training": FEW,
     },
     "Bi-encoder": {"recommender": {"family": "bi-encoder", "backbone": "minilm-l6"}},
+    "Two towers": {
+        "recommender": {
+            "family": "two-towers",
+            "backbone": "minilm-l6",
+            "adaptation": "head",
+            "history_items": 20,
+        },
+        "training": FEW,
+    },
     "Cross-encoder, 2 layers": {
         "recommender": {**READER, "depth": 2, "adaptation": "full"},
         "training": GROUPS,

@@ -45,6 +45,7 @@ from llmrec_core.metrics.exam import Exam
 from llmrec_core.recommenders.registry import build, family_class, stored_as
 from llmrec_core.settings import Settings, load_settings
 from llmrec_core.types import REPEATS, SPLITS, Measurement, Samples
+from tests.tiny import tiny_backbone, training_for
 
 LARGEST_DIFFERENCE = 1e-9
 LONGEST_S = 120
@@ -112,7 +113,7 @@ def draw_spec(rng: np.random.Generator, backbones: dict[str, str]) -> dict[str, 
     }  # fmt: skip
     table = {"recommender": chosen, "protocol": protocol}
     if chosen.get("adaptation", "none") != "none":
-        table["training"] = draw_training(rng)
+        table["training"] = training_for(chosen["family"], draw_training(rng))
     if "head" in chosen:
         table["precision"] = pick(rng, "fp32", "fp32", "bf16", "int8", "int8-dynamic", "int4")
     return table
@@ -336,8 +337,6 @@ def beyond(shown: list[list[int]], exam: Exam) -> dict[str, float]:
 
 def make_backbones(folder: Path) -> dict[str, str]:
     """Tiny model folders, one of each architecture that is drawn."""
-    from tests.tiny import tiny_backbone
-
     return {kind: str(tiny_backbone(folder / kind, kind))
             for kind in ("bert", "llama", "gpt2", "qwen2")}  # fmt: skip
 

@@ -120,6 +120,22 @@ def test_every_number_has_bounds(part, name):
         ({"precision": "int8"}, "precision is 'int8', which 'popularity' does not look at"),
         ({"runtime": "onnx"}, "runtime is 'onnx', which 'popularity' does not look at"),
         ({"weights_from": "a"}, "weights_from is 'a', which 'popularity' does not look at"),
+        *(
+            (
+                {
+                    "recommender": {"family": "sasrec", "adaptation": "full"},
+                    "training": {name: value},
+                },
+                f"training.{name} is {value!r}, which 'sasrec' does not look at",
+            )
+            for name, value in (
+                ("objective", "bce"),
+                ("positives", 4),
+                ("negatives", 3),
+                ("negative_sampling", "popular"),
+                ("activation_checkpointing", True),
+            )
+        ),
         ({"recommender": {"adaptation": "full"}}, "'popularity' has no weights to train"),
         (
             {"recommender": {"family": "cascade", "retriever": "item-knn", "rerank_k": 5}},

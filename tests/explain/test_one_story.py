@@ -22,6 +22,7 @@ from llmrec_core.recommenders.registry import build
 from llmrec_core.running.showcase import showcase
 from llmrec_core.settings import load_settings
 from pages.shared import charts, reasons
+from tests.tiny import training_for
 
 CLOSE = 1e-4
 """Of a score: packed and single passes of a language model differ by float32 rounding."""
@@ -86,7 +87,7 @@ def spec_of(name, backbones):
         "name": name,
         "recommender": chosen,
         "protocol": {"candidates": "15-uniform", "users": 12},
-        "training": TRAINING,
+        "training": training_for(chosen["family"], TRAINING),
     }
     return run_from_dict(body)
 

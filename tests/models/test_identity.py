@@ -17,7 +17,7 @@ from llmrec_core.recommenders.registry import build, family_class
 from llmrec_core.running.study import with_content
 from llmrec_core.scoring.embeddings import catalogue_embeddings
 from tests.peers.conftest import catalogue  # noqa: F401 - a fixture
-from tests.tiny import tiny_backbone
+from tests.tiny import tiny_backbone, training_for
 
 TEXTS = ["white field", "black", "drama comedy 1999"]
 TRAINED = {"family": "cross-encoder", "adaptation": "head"}
@@ -31,7 +31,10 @@ def folder(tmp_path):
 
 def spec_of(folder, **recommender):
     return run_from_dict(
-        {"recommender": {"backbone": str(folder), **recommender}, "training": ONE_STEP}
+        {
+            "recommender": {"backbone": str(folder), **recommender},
+            "training": training_for(recommender["family"], ONE_STEP),
+        }
     )
 
 

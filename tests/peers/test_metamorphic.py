@@ -22,7 +22,7 @@ from llmrec_core.metrics.evaluate import evaluate
 from llmrec_core.metrics.exam import Exam
 from llmrec_core.recommenders.registry import build
 from llmrec_core.settings import load_settings
-from tests.tiny import WORDS, tiny_backbone
+from tests.tiny import WORDS, tiny_backbone, training_for
 
 CLOSE = 1e-5
 """Of scores whose sums may run in another order: they are float32."""
@@ -88,7 +88,8 @@ def fitted(backbones, settings, tmp_path):
         if "backbone" in chosen:
             chosen["backbone"] = backbones[chosen["backbone"]]
         dataset = build_dataset("small", table, items)
-        spec = run_from_dict({"recommender": chosen, "training": training or TRAINING})
+        training = training_for(chosen["family"], training or TRAINING)
+        spec = run_from_dict({"recommender": chosen, "training": training})
         protocol = dataclasses.replace(spec.protocol, candidates="full", users=0)
         spec = dataclasses.replace(spec, protocol=protocol)
         recommender = build(spec, dataset, load_settings())

@@ -13,7 +13,7 @@ from llmrec_core.errors import CheckpointError, UsageError
 from llmrec_core.metrics.evaluate import per_user
 from llmrec_core.recommenders.registry import build, family_class
 from tests.recommenders.checkerboard import ITEMS, split_checkerboard
-from tests.tiny import tiny_backbone
+from tests.tiny import tiny_backbone, training_for
 
 TRAINING = {
     "steps": 80,
@@ -40,7 +40,8 @@ def spec_of(backbones, **recommender) -> RunSpec:
     kind = "llama" if recommender["family"] == "decoder" else "bert"
     if recommender["family"] != "sasrec":
         recommender["backbone"] = backbones[kind]
-    spec = run_from_dict({"recommender": {"history_items": 5, **recommender}, "training": TRAINING})
+    training = training_for(recommender["family"], TRAINING)
+    spec = run_from_dict({"recommender": {"history_items": 5, **recommender}, "training": training})
     return dataclasses.replace(spec, protocol=ProtocolSpec(candidates="11-uniform", users=0))
 
 

@@ -19,7 +19,7 @@ from llmrec_core.recommenders.registry import build
 from llmrec_core.training import checkpoints
 from llmrec_core.training.loop import train
 from tests.engine import scorer_model
-from tests.tiny import tiny_backbone
+from tests.tiny import tiny_backbone, training_for
 
 SPEC = TrainingSpec(steps=9, warmup_steps=0, learning_rate=0.5, validate_every=3)
 
@@ -134,7 +134,7 @@ def test_every_family_that_diverges_says_so_or_ends_in_finite_scores(
         "clip_norm": 0.0, "schedule": "constant", "batch_histories": 4, "negatives": 3,
         "validate_every": 7, "validation_users": 5,
     }  # fmt: skip
-    spec = run_from_dict({"recommender": chosen, "training": training})
+    spec = run_from_dict({"recommender": chosen, "training": training_for(family, training)})
     spec = dataclasses.replace(spec, protocol=ProtocolSpec(candidates="10-uniform", users=0))
     recommender = build(spec, parts.dataset, settings)
     try:
