@@ -365,3 +365,10 @@ def test_json_output_has_no_machine_path(tmp_path):
     path = tmp_path / "ratings.csv"
     path.write_text(GOOD)
     assert str(tmp_path) not in json.dumps(plan_import(path, Options()).rows())
+
+
+def test_a_separator_that_stands_in_no_line_is_named(tmp_path, home):
+    file = tmp_path / "shop.csv"
+    file.write_text(GOOD)
+    with pytest.raises(DataError, match=r"shop\.csv has one column where ';' separates them"):
+        import_path(file, "shop", home, Options(separator=";"))

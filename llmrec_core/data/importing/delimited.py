@@ -40,8 +40,18 @@ def read_delimited(table: Table, tally: RowTally) -> Iterator[pd.DataFrame]:
         tally: counts rows with too many cells.
 
     Raises:
-        DataError: for an open quotation mark, a row that is too long, or damage below.
+        DataError: for a single column, an open quotation mark, a row that is too long, or damage
+            below.
     """
+    if len(table.columns) < 2:
+        raise ImportDataError(
+            t(
+                "{label} has one column where {separator!r} separates them; expected two or more: "
+                "give the separator that stands in its lines",
+                label=table.source.label,
+                separator=table.separator,
+            )
+        )
     irregular = _Irregular(table, tally)
     with open_source(table.source) as raw:
         stream = utf8_stream(
