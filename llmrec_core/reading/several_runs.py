@@ -82,11 +82,17 @@ def gap_table(listed: Sequence[Gap]) -> Table:
             "Low": gap.difference.low,
             "High": gap.difference.high,
             "People": gap.difference.n,
-            "Told apart": t("yes") if gap.difference.distinguishable else t("no"),
+            "Told apart": _told_apart(gap.difference),
         }
         for gap in listed
     ]
     return make(GAPS, lines, [gap.row.run_id for gap in listed])
+
+
+def _told_apart(gap: Difference) -> str:
+    if not gap.differing:
+        return t("the same for every user")
+    return t("yes") if gap.distinguishable else t("no")
 
 
 def memory_parts(rows: Sequence[Row]) -> dict[str, list[float | None]]:
@@ -170,12 +176,21 @@ def at_places(axis: Axis, places: Sequence[int]) -> Axis:
     return replace(axis, values=tuple(axis.values[place] for place in places))
 
 
+def of_training(curves: pd.DataFrame) -> pd.DataFrame:
+    """Loss and validation over training steps, without what else a run records as a curve.
+
+    Args:
+        curves: of a run, columns `name`, `step`, `value`.
+    """
+    return curves[curves["name"].isin((LOSS, VALIDATION))]
+
+
 def best_steps(rows: Sequence[Row], curves: Mapping[str, pd.DataFrame]) -> Table:
-    """Where each run validated best, and how long it trained; only runs with a curve.
+    """Where each run validated best, and how long it trained; only runs that were trained.
 
     Args:
         rows: in the order of the lines.
-        curves: run id → columns `name`, `step`, `value`.
+        curves: run id → what `of_training` returns.
     """
     lines: list[dict[str, Cell | Measurement]] = []
     trained = [row for row in rows if not curves[row.run_id].empty]

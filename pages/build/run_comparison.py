@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from llmrec_core.language import t
 from llmrec_core.reading import number_format, several_runs, study_tables
-from llmrec_core.reading.comparison import exam_of, exam_words
+from llmrec_core.reading.comparison import best_first, exam_of, exam_words
 from llmrec_core.reading.pareto import METRICS
 from llmrec_core.reading.people import MIN_PEOPLE
 from llmrec_core.reading.row import Row
@@ -27,7 +27,7 @@ def section(study: records.Study, rows: Sequence[Row]) -> None:
         t("Runs, {fewest} to {most}", fewest=FEWEST, most=MOST),
         names,
         "runs_compared",
-        default=[rows[-1].run_id, rows[0].run_id],
+        default=[row.run_id for row in _best_two(rows)],
         moving=True,
         most=MOST,
     )
@@ -50,6 +50,15 @@ def section(study: records.Study, rows: Sequence[Row]) -> None:
     _axes(rows, chosen, base, metric)
     st.header(t("What differs in the spec"))
     tables.table(study_tables.spec_differences(chosen), "runs_spec", "differences.csv")
+
+
+def _best_two(rows: Sequence[Row]) -> list[Row]:
+    """The best run and the next one by the usual metric; any two where nothing is measured."""
+    metric = next(iter(METRICS))
+    protocol = next((name for row in rows for name in row.protocols), "")
+    speaking = [row for row in rows if not row.language_model_silent]  # not its retriever's twin
+    ranked = best_first(speaking, metric, protocol)
+    return [*ranked, *(row for row in rows if row not in ranked)][:FEWEST]
 
 
 def _quality(study: records.Study, base: Row, others: Sequence[Row]) -> str:
@@ -152,7 +161,8 @@ def _parts(
 
 def _curves(study: records.Study, chosen: Sequence[Row]) -> None:
     """Training curves over each other, and where each run validated best."""
-    curves = {row.run_id: records.of(study).curves(row.run_id) for row in chosen}
+    ledger = records.of(study)
+    curves = {row.run_id: several_runs.of_training(ledger.curves(row.run_id)) for row in chosen}
     trained = {row.name: curves[row.run_id] for row in chosen if not curves[row.run_id].empty}
     if not trained:
         return

@@ -54,7 +54,7 @@ def pareto(
                 hoverinfo="skip",
             )
         )
-    places = _label_places(front)
+    places = _label_places(front, chart.points)
     drawn = [point for point in chart.points if show_dominated or point.on_front]
     for point in drawn:
         mark = _mark(point, chart, places.get(point.row.run_id))
@@ -143,12 +143,23 @@ def under_the_chart(chart: Chart, show_dominated: bool, logarithmic: bool) -> li
     return sentences
 
 
-def _label_places(front: Sequence[Point]) -> dict[str, str]:
-    """Where the label of each front point goes: the best above left, then in turn."""
+def _label_places(front: Sequence[Point], points: Sequence[Point]) -> dict[str, str]:
+    """Where labels go: the front's above left from the best on, then in turn; also of each kind.
+
+    Of a kind of which nothing is on the front, the best has its name too.
+    """
     from_best = enumerate(reversed(front))
-    return {
+    places = {
         point.row.run_id: "bottom right" if index % 2 else "top left" for index, point in from_best
     }
+    kinds = {chart_symbols.kind(point.row.spec.recommender) for point in front}
+    most = max((point.x for point in points), default=0.0)
+    for point in sorted(points, key=lambda point: -point.y):
+        kind = chart_symbols.kind(point.row.spec.recommender)
+        if kind not in kinds:
+            kinds.add(kind)
+            places[point.row.run_id] = "top left" if point.x * 30 > most else "top right"
+    return places
 
 
 def _legend(figure: go.Figure, drawn: Sequence[Point]) -> None:

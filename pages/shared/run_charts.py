@@ -20,7 +20,10 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 CURVES = {
     "train_loss": marked("training loss (nats)"),
     "valid_ndcg@10": marked("validation NDCG@10"),
+    "blend_valid_ndcg@10": marked("validation NDCG@10"),
 }
+BLEND = "blend_valid_ndcg@10"
+"""The one curve that is not over training steps: a cascade's weight of its language model."""
 PARTS = ("#8a93a6", "#4a80ea", "#d9702b")
 
 
@@ -39,7 +42,7 @@ def curves(tables: Mapping[str, pd.DataFrame], height: int = 300) -> dict[str, g
                 str(name),
                 shape(
                     go.Figure(),
-                    t("training step"),
+                    t("weight of the language model, %") if name == BLEND else t("training step"),
                     t(title) if title else number_format.escape(name),
                     height,
                 ),
@@ -85,7 +88,7 @@ def stacked(
             )
         )  # fmt: skip
     shape(figure, unit, "", 120 + 44 * len(names))
-    figure.update_layout(barmode="stack")
+    figure.update_layout(barmode="stack", legend={"y": 1.0, "yanchor": "bottom"})
     figure.update_yaxes(
         tickvals=list(range(len(names))),
         ticktext=[tick_label(name) for name in names],
