@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 import sqlalchemy as sa
 
-from llmrec_core.contract.spec import run_from_dict
+from llmrec_core.contract.parsing import parse
+from llmrec_core.contract.spec import RunSpec
 from llmrec_core.errors import UsageError
 from llmrec_core.language import marked, t
 from llmrec_core.ledger import schema
@@ -99,7 +100,8 @@ class Exchange(Records):
                 )
             connection.execute(sa.insert(studies).values(**study))
             for exported in bodies:
-                run_from_dict(exported["spec"], f"run {exported['id']}")
+                # What its family ignores may stand in the record of an older version.
+                parse(RunSpec, exported["spec"], f"run {exported['id']}")
                 row = _imported_row(exported) | {"study": name}
                 connection.execute(sa.insert(runs).values(**row))
                 for table in schema.OF_RUN:

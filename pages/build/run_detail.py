@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from llmrec_core.contract.spec import RunSpec, run_from_dict
+from llmrec_core.contract.spec import RunSpec, run_from_dict, stored_run
 from llmrec_core.language import t
 from llmrec_core.ledger.rows import RunRow
 from llmrec_core.reading import number_format, study_tables
@@ -99,7 +99,7 @@ def _controls(study: records.Study, run: RunRow) -> None:
         icon=":material/content_copy:",
         help=t("The same run with another seed; pages read both as one row with its spread."),
     ):
-        ledger.enqueue(again, study.name)
+        ledger.enqueue(run_from_dict(again.to_dict(), run.id), study.name)
         st.rerun()
 
 
@@ -113,7 +113,7 @@ def _resume_label(run: RunRow) -> str:
 
 def _repeated(study: records.Study, run: RunRow) -> RunSpec:
     """The run's spec with the next seed that no run of its name has."""
-    spec = run_from_dict(run.spec, run.id)
+    spec = stored_run(run.spec)
     name = name_without_seed(run.name)
     seeds = [
         int(other.spec.get("seed", 0))

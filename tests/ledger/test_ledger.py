@@ -167,6 +167,19 @@ def test_export_and_import(any_ledger, any_settings, tmp_path):
     other.close()
 
 
+def test_an_import_takes_what_an_older_version_recorded_and_ignored(any_ledger, any_settings):
+    any_ledger.add_study(study(run("a", recommender={"family": "sasrec", "adaptation": "full"})))
+    body = json.loads(json.dumps(any_ledger.export_study("s")))
+    body["study"]["name"] = "old"
+    (row,) = body["runs"]
+    row["id"], row["spec"]["training"]["objective"] = "0" * 8, "bce"
+    assert any_ledger.import_study(body) == "old"
+    row["spec"]["training"]["objective"] = "nonsense"
+    body["study"]["name"] = "worse"
+    with pytest.raises(UsageError, match="objective"):
+        any_ledger.import_study(body)
+
+
 def test_unknown_run_names_the_nearest(any_ledger):
     run_id = any_ledger.enqueue(run("a"), "s")
     with pytest.raises(UsageError, match=f"Did you mean {run_id}"):
