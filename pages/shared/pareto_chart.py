@@ -56,10 +56,10 @@ def pareto(
         )
     places = _label_places(front, chart.points)
     drawn = [point for point in chart.points if show_dominated or point.on_front]
+    _legend(figure, drawn, across)
     for point in drawn:
         mark = _mark(point, chart, places.get(point.row.run_id))
         figure.add_trace(mark.update(x=[across(point.x)]))
-    _legend(figure, drawn)
     if choice is not None:
         _ring(figure, chart, choice, across)
     if limit is not None:
@@ -70,6 +70,7 @@ def pareto(
         t("{metric}, mean over users", metric=METRICS[chart.metric]),
         height,
     )
+    figure.update_layout(legend={"itemsizing": "constant"})
     figure.update_xaxes(
         type="log" if logarithmic else "linear", exponentformat="SI" if axis.unit != "$" else "none"
     )
@@ -162,23 +163,29 @@ def _label_places(front: Sequence[Point], points: Sequence[Point]) -> dict[str, 
     return places
 
 
-def _legend(figure: go.Figure, drawn: Sequence[Point]) -> None:
-    """What the colours and, where there are several precisions, the shapes stand for."""
-    marks: dict[str, tuple[str, str]] = {
-        chart_symbols.kind(point.row.spec.recommender): ("circle", colour_of(point))
-        for point in drawn
-    }
-    precisions = dict.fromkeys(point.row.spec.precision for point in drawn)
+def _legend(figure: go.Figure, drawn: Sequence[Point], across: Callable[[float], float]) -> None:
+    """What the colours and, where there are several precisions, the shapes stand for.
+
+    An entry is a dot of one pixel under the first mark of its kind.
+    """
+    kinds: dict[str, Point] = {}
+    precisions: dict[str, Point] = {}
+    for point in drawn:
+        kinds.setdefault(chart_symbols.kind(point.row.spec.recommender), point)
+        precisions.setdefault(point.row.spec.precision, point)
+    entries = [(name, point, "circle", colour_of(point)) for name, point in kinds.items()]
     if len(precisions) > 1:
-        marks |= {name: (chart_symbols.shape(name), GREY) for name in precisions}
-    for name, (symbol, colour) in marks.items():
+        entries += [
+            (name, point, chart_symbols.shape(name), GREY) for name, point in precisions.items()
+        ]
+    for name, point, symbol, colour in entries:
         figure.add_trace(
             go.Scatter(
-                x=[None],
-                y=[None],
+                x=[across(point.x)],
+                y=[point.y],
                 mode="markers",
                 name=name,
-                marker={"symbol": symbol, "color": colour, "size": 11},
+                marker={"symbol": symbol, "color": colour, "size": 1},
                 hoverinfo="skip",
             )
         )
