@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from llmrec_core.language import t
 from llmrec_core.reading import number_format, several_runs, study_tables
-from llmrec_core.reading.comparison import best_first, exam_of, exam_words
+from llmrec_core.reading.comparison import best_first, comparability, exam_of, exam_words
 from llmrec_core.reading.pareto import METRICS
 from llmrec_core.reading.people import MIN_PEOPLE
 from llmrec_core.reading.row import Row
@@ -45,7 +45,7 @@ def section(study: records.Study, rows: Sequence[Row]) -> None:
     base = by_id[base_id]
     others = [row for row in chosen if row is not base]
     metric = _quality(study, base, others)
-    _costs(chosen)
+    _costs(chosen, base)
     _curves(study, chosen)
     _axes(rows, chosen, base, metric)
     st.header(t("What differs in the spec"))
@@ -119,9 +119,12 @@ def _quality(study: records.Study, base: Row, others: Sequence[Row]) -> str:
     return metric
 
 
-def _costs(chosen: Sequence[Row]) -> None:
+def _costs(chosen: Sequence[Row], base: Row) -> None:
     """What memory and money consist of, and every cost in figures."""
     st.header(t("Costs"))
+    alike = [row for row in chosen if exam_of(row) == exam_of(base)]
+    for warning in comparability(alike, next(iter(base.protocols), "")):
+        widgets.caption(t("⚠ {warning}", warning=warning))
     pricing = frame.pricing()
     names = [row.name for row in chosen]
     dollars = t("$ for training and a million requests")
