@@ -69,7 +69,7 @@ class Bound:
         if self.whole:
             return marked("{name} is {value}; expected a whole number from {low} to {high}")
         if self.least:
-            return marked("{name} is {value}; expected 0 or a number from {low} to {high}")
+            return marked("{name} is {value}; expected a number from {low} to {high}, or 0")
         if self.below:
             return marked("{name} is {value}; expected a number from {low} up to below {high}")
         return marked("{name} is {value}; expected a number from {low} to {high}")
