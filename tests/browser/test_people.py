@@ -165,7 +165,9 @@ def test_stale_tab_ends_with_the_login(site, log_in):
 def test_roles_hold_on_pages_and_actions(site, log_in):
     base, settings = site
     vera = log_in(VERA)
-    links = vera.get_by_test_id("stSidebar").get_by_test_id("stPageLink-NavLink").all_inner_texts()
+    entries = vera.get_by_test_id("stSidebar").get_by_test_id("stPageLink-NavLink")
+    entries.filter(has_text="Runs").wait_for()
+    links = entries.all_inner_texts()
     assert not [text for text in links if "Train" in text or "People" in text]
     for address in ("train", "people"):  # by its address
         visit(vera, f"{base}/{address}")
