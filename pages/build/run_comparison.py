@@ -14,7 +14,8 @@ from llmrec_core.reading.pareto import METRICS
 from llmrec_core.reading.people import MIN_PEOPLE
 from llmrec_core.reading.row import Row
 from llmrec_core.reading.several_runs import FEWEST, MOST
-from pages.shared import address, charts, frame, records, run_charts, tables, widgets
+from pages.build import run_charts
+from pages.shared import address, charts, frame, records, tables, widgets
 
 
 def section(study: records.Study, rows: Sequence[Row]) -> None:
@@ -170,14 +171,7 @@ def _curves(study: records.Study, chosen: Sequence[Row]) -> None:
     if not trained:
         return
     st.header(t("Training"))
-    figures = run_charts.curves(trained)
-    for column, (name, figure) in zip(st.columns(len(figures)), figures.items(), strict=True):
-        column.plotly_chart(
-            figure,
-            key=f"runs_curves_{name}",
-            config=charts.CONFIG,
-            alt=t("{name} over training steps", name=name),
-        )
+    run_charts.draw_curves(trained, "runs_curves")
     tables.table(several_runs.best_steps(chosen, curves), "runs_steps", "steps.csv", study=study)
 
 

@@ -18,7 +18,8 @@ from llmrec_core.reading.pareto import METRICS
 from llmrec_core.reading.row import Row
 from llmrec_core.reading.run_list import state_words
 from llmrec_core.retelling import retold
-from pages.shared import charts, progress, records, run_charts, tables, widgets
+from pages.build import run_charts
+from pages.shared import progress, records, tables, widgets
 
 NOTES = ("smaller_batch", "damaged_checkpoints")
 """Documents with a sentence on what a run did otherwise than it was asked to."""
@@ -136,16 +137,8 @@ def _live(study: records.Study, run_id: str) -> None:
 
 def _curves(study: records.Study, run_id: str) -> None:
     table = records.of(study).curves(run_id)
-    if table.empty:
-        return
-    figures = run_charts.curves({run_id: table})
-    for column, (name, figure) in zip(st.columns(len(figures)), figures.items(), strict=True):
-        column.plotly_chart(
-            figure,
-            key=f"runs_curve_{run_id}_{name}",
-            config=charts.CONFIG,
-            alt=t("{name} over training steps", name=name),
-        )
+    if not table.empty:
+        run_charts.draw_curves({run_id: table}, f"runs_curve_{run_id}")
 
 
 def _log(study: records.Study, run_id: str) -> None:

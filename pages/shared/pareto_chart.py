@@ -107,10 +107,10 @@ def _ring(figure: go.Figure, chart: Chart, choice: Row, across: Callable[[float]
 
 def _shade(figure: go.Figure, chart: Chart, limit: float, logarithmic: bool) -> None:
     """Shade what costs more than the limit, where anything does."""
-    dearest = max((point.x for point in chart.points), default=0.0) * AXES[chart.axis].factor
-    if dearest <= limit:
+    highest = max((point.x for point in chart.points), default=0.0) * AXES[chart.axis].factor
+    if highest <= limit:
         return
-    end = dearest * 1.2
+    end = highest * 1.2
     figure.add_vrect(x0=limit, x1=end, fillcolor=GREY, opacity=0.14, line_width=0, layer="below")
     figure.add_annotation(
         x=math.log10(limit) if logarithmic else limit,
@@ -173,7 +173,7 @@ def _legend(figure: go.Figure, drawn: Sequence[Point], across: Callable[[float],
     for point in drawn:
         kinds.setdefault(chart_symbols.kind(point.row.spec.recommender), point)
         precisions.setdefault(point.row.spec.precision, point)
-    entries = [(name, point, "circle", colour_of(point)) for name, point in kinds.items()]
+    entries = [(name, point, "circle", _colour_of(point)) for name, point in kinds.items()]
     if len(precisions) > 1:
         entries += [
             (name, point, chart_symbols.shape(name), GREY) for name, point in precisions.items()
@@ -191,14 +191,14 @@ def _legend(figure: go.Figure, drawn: Sequence[Point], across: Callable[[float],
         )
 
 
-def colour_of(point: Point) -> str:
+def _colour_of(point: Point) -> str:
     """Colour of a point: that of its kind of recommender."""
     return chart_symbols.colour(point.row.spec.recommender)
 
 
 def _mark(point: Point, chart: Chart, place: str | None) -> go.Scatter:
     symbol = chart_symbols.shape(point.row.spec.precision)
-    colour = colour_of(point)
+    colour = _colour_of(point)
     return go.Scatter(
         x=[point.x],
         y=[point.y],
@@ -213,8 +213,8 @@ def _mark(point: Point, chart: Chart, place: str | None) -> go.Scatter:
         name=short(point.row.name, 40),
         showlegend=False,
         customdata=[point.row.run_id],
-        opacity=1.0 if point.on_front else 0.6,
         marker={
+            "opacity": 1.0 if point.on_front else 0.6,
             "symbol": symbol + ("-open" if point.assumed else ""),
             "color": colour,
             "size": 13 if point.on_front else 11,

@@ -116,8 +116,17 @@ class Visitors:
             chromium.close()
 
 
-def visit(sessions: int, browsers: int, seconds: float) -> tuple[Visitors, float]:
-    """Let everybody in; returns what they saw and the server's largest memory in bytes."""
+def processor_s(pid: int) -> float:
+    """Seconds of processor time that a process has taken until now."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def visit(sessions: int, browsers: int, seconds: float) -> tuple[Visitors, float, float]:
+    """Let everybody in; returns what they saw, the server's largest memory in bytes, its seconds.
+
+    The seconds are of processor time, from the first visitor to the last one.
+    """
     with tempfile.TemporaryDirectory() as folder:
         study_home(Path(folder))
         port = free_port()
@@ -133,16 +142,18 @@ def visit(sessions: int, browsers: int, seconds: float) -> tuple[Visitors, float
                 *(threading.Thread(target=visitors.session, args=(n,)) for n in range(sessions)),
                 *(threading.Thread(target=visitors.browser, args=(n,)) for n in range(browsers)),
             ]
+            before_s = processor_s(server.pid)
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join()
             status = Path(f"/proc/{server.pid}/status").read_text()
             peak = float(status.split("VmHWM:")[1].split()[0]) * 1024
+            busy_s = processor_s(server.pid) - before_s
         finally:
             server.terminate()
             server.wait(timeout=30)
-    return visitors, peak
+    return visitors, peak, busy_s
 
 
 def main() -> None:
@@ -153,13 +164,15 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="20 sessions, one browser, 20 seconds")
     options = parser.parse_args()
     sessions, browsers, seconds = (20, 1, 20.0) if options.quick else (200, 4, 300.0)
-    visitors, peak = visit(sessions, browsers, seconds)
+    visitors, peak, busy_s = visit(sessions, browsers, seconds)
     results = {"sessions": sessions, "browsers": browsers, "errors": len(visitors.errors)}
     for kind, waits in visitors.waits.items():
         results[f"{kind}_pages"] = len(waits)
         for share in (50, 95):
             results[f"{kind}_p{share}_s"] = round(float(np.percentile(waits, share)), 3)
     results["server_peak_bytes"] = peak
+    pages = sum(map(len, visitors.waits.values()))
+    results["server_s_per_page"] = round(busy_s / pages, 4) if pages else None
     for name, value in results.items():
         print(f"{name:>18} {value}")
     for error in visitors.errors[:10]:

@@ -1,6 +1,7 @@
 """Runs compared: two to six, their figures equal to the record, and the way there from Decide."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -81,6 +82,9 @@ def test_all_charts_of_a_comparison_are_drawn(open_page, finished):
         wanted = 1 if run is runs[3] else 2  # the last one is what the others are compared with
         assert len(drawn) >= wanted or run.name in said, run.name
     (axes,) = [trace for spec in specs for trace in spec["data"] if trace["type"] == "parcoords"]
+    left_out = re.search(r"Not drawn, a figure is missing: (.*)\.", said)
+    missing = left_out.group(1).split(", ") if left_out else []
+    assert len(axes["dimensions"][0]["values"]) + len(missing) == len(runs)
     for dimension in axes["dimensions"]:
         low, high = dimension["range"]
         assert all(low <= tick <= high for tick in dimension["tickvals"]), dimension["label"]

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import plotly.graph_objects as go
+import streamlit as st
 
 from llmrec_core.language import marked, t
 from llmrec_core.reading import number_format
 from llmrec_core.reading.pareto import EDGE
 from llmrec_core.reading.several_runs import Axis
-from pages.shared.charts import GREY, shape, short, tick_label
+from pages.shared.charts import CONFIG, GREY, shape, short, tick_label
 
 RUNS = ("#4a80ea", "#d9702b", "#2e9d62", "#8d5bc7", "#c2405b", "#1796a8")
 """One colour a run, told apart by readers who see red and green alike; lines differ in dash too."""
@@ -25,6 +26,23 @@ CURVES = {
 BLEND = "blend_valid_ndcg@10"
 """The one curve that is not over training steps: a cascade's weight of its language model."""
 PARTS = ("#8a93a6", "#4a80ea", "#d9702b")
+
+
+def draw_curves(tables: Mapping[str, pd.DataFrame], key: str) -> None:
+    """Draw the curves of some runs beside each other.
+
+    Args:
+        tables: as `curves`.
+        key: what the keys of the charts begin with.
+    """
+    figures = curves(tables)
+    for column, (name, figure) in zip(st.columns(len(figures)), figures.items(), strict=True):
+        column.plotly_chart(
+            figure,
+            key=f"{key}_{name}",
+            config=CONFIG,
+            alt=t("{name} over training steps", name=name),
+        )
 
 
 def curves(tables: Mapping[str, pd.DataFrame], height: int = 300) -> dict[str, go.Figure]:
