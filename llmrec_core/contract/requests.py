@@ -222,6 +222,8 @@ KINDS: dict[str, type[Any]] = {
     "diagnose": DiagnoseRequest,
 }
 """Kinds of questions by the name that the ledger stores."""
+MEASUREMENTS = frozenset({"profile", "meters"})
+"""Kinds that measure this machine: they take minutes, and wait in a line of their own."""
 
 
 def kind_of(request: Request) -> str:

@@ -10,6 +10,7 @@ from statistics import median
 
 import sqlalchemy as sa
 
+from llmrec_core.contract.requests import MEASUREMENTS
 from llmrec_core.errors import UsageError
 from llmrec_core.language import t
 from llmrec_core.ledger import schema
@@ -78,9 +79,16 @@ class Questions(Claims):
             )
         return RequestRow(**row) if row else None
 
-    def claim_request(self, worker: str) -> RequestRow | None:
-        """Return the oldest request that waits, now held by `worker`."""
+    def claim_request(self, worker: str, *, measurements: bool | None = None) -> RequestRow | None:
+        """Return the oldest request that waits, now held by `worker`.
+
+        Args:
+            worker: its id.
+            measurements: only those that measure the machine, or only the others; `None`: any.
+        """
         waiting = requests.c.state == "queued"
+        if measurements is not None:
+            waiting = sa.and_(waiting, _in_line(measurements))
         with self.reading() as connection:
             if connection.execute(sa.select(requests.c.id).where(waiting).limit(1)).first() is None:
                 return None
@@ -104,13 +112,15 @@ class Questions(Claims):
         return RequestRow(**row) if row else None
 
     def questions_before(self, request_id: str) -> int:
-        """Return how many questions wait and will be answered before this one."""
+        """Return how many questions wait in the same line and will be answered before this one."""
+        asked = self.answer(request_id)
         own = sa.select(requests.c.created).where(requests.c.id == request_id).scalar_subquery()
         earlier = sa.or_(
             requests.c.created < own,
             sa.and_(requests.c.created == own, requests.c.id < request_id),
         )
-        waiting = sa.select(sa.func.count()).where(requests.c.state == "queued", earlier)
+        line = _in_line(asked is not None and asked.kind in MEASUREMENTS)
+        waiting = sa.select(sa.func.count()).where(requests.c.state == "queued", earlier, line)
         with self.reading() as connection:
             return int(connection.execute(waiting).scalar_one())
 
@@ -243,6 +253,12 @@ class Questions(Claims):
                 )
             )
         return int(gone.rowcount)
+
+
+def _in_line(measurements: bool) -> sa.ColumnElement[bool]:
+    """Whether a question waits in the line of measurements, or in that of all others."""
+    within = requests.c.kind.in_(sorted(MEASUREMENTS))
+    return within if measurements else sa.not_(within)
 
 
 def _held(row: RequestRow) -> tuple[sa.ColumnElement[bool], ...]:

@@ -15,8 +15,9 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import psutil
@@ -31,6 +32,10 @@ MIN_WINDOW_S = 1.5
 MIN_CALLS, MAX_CALLS = 20, 400
 LONG_S, FEWEST_CALLS = 5.0, 8
 """A window that already took so long ends with fewer calls: long requests need no twenty."""
+
+
+TimingWindow: TypeAlias = Callable[[], AbstractContextManager[object]]
+"""Opens a stretch of time in which nothing else of this program uses the machine."""
 
 
 @dataclass(frozen=True)

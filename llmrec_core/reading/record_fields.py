@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from llmrec_core.language import marked
+from llmrec_core.language import marked, t
 
 _AT_K = re.compile(r"@\d+$")
 
@@ -31,6 +31,43 @@ def field_of(name: str) -> Field | None:
     return FIGURES.get(_AT_K.sub("@k", name))
 
 
+def title_of(name: str) -> str:
+    """A cost figure of a record by a name for readers; by its own where it has none.
+
+    >>> title_of("latency_p50_s")
+    'Latency, half of the requests'
+    """
+    title = TITLES.get(name)
+    return t(title) if title else name
+
+
+TITLES: dict[str, str] = {
+    "latency_p50_s": marked("Latency, half of the requests"),
+    "latency_p95_s": marked("Latency, 95 of 100 requests"),
+    "latency_p99_s": marked("Latency, 99 of 100 requests"),
+    "first_latency_s": marked("Latency of the first request"),
+    "load_s": marked("Start until it can answer"),
+    "throughput_requests_per_s": marked("Requests per second"),
+    "flops_per_request": marked("Work per request, by formula"),
+    "flops_per_request_counted": marked("Work per request, as torch counts"),
+    "mfu": marked("Share of the machine's best product"),
+    "foreign_load": marked("Load of other programs meanwhile"),
+    "energy_per_request_j": marked("Energy per request"),
+    "usd_per_million": marked("Price of a million requests"),
+    "gco2e_per_million": marked("CO2e of a million requests"),
+    "usd_per_hour": marked("Price of the machine"),
+    "utilisation": marked("Share of the hour in use"),
+    "weight_bytes": marked("Weights as loaded"),
+    "parameters": marked("Parameters"),
+    "trainable_parameters": marked("Parameters that training can change"),
+    "peak_memory_bytes": marked("Most memory while serving"),
+    "runtime_memory_bytes": marked("Memory of Python and libraries"),
+    "loaded_memory_bytes": marked("Memory with data and model loaded"),
+    "request_memory_bytes": marked("Memory that answering takes on top"),
+    "gemm_peak_flops_per_s": marked("The machine's best product"),
+    "bandwidth_bytes_per_s": marked("The machine's memory traffic"),
+}
+"""Names for readers of the figures that a profile shows."""
 FIGURES: dict[str, Field] = {
     "ndcg@k": Field(
         "1",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +22,7 @@ from llmrec_core.errors import UsageError
 from llmrec_core.language import t
 from llmrec_core.ledger.ledger import Ledger
 from llmrec_core.profiling.allocator import keep_freed_memory
+from llmrec_core.profiling.timing import TimingWindow
 from llmrec_core.recommenders.finished_run import Cache, load_run
 from llmrec_core.running import model_sizes
 from llmrec_core.running.asked_history import history_of
@@ -30,7 +32,12 @@ from llmrec_core.settings import Settings
 
 
 def answer(
-    kind: str, payload: Mapping[str, Any], settings: Settings, cache: Cache | None = None
+    kind: str,
+    payload: Mapping[str, Any],
+    settings: Settings,
+    cache: Cache | None = None,
+    window: TimingWindow = contextlib.nullcontext,
+    limit_s: float | None = None,
 ) -> dict[str, Any]:
     """The answer to a question of the ledger, as JSON.
 
@@ -39,16 +46,22 @@ def answer(
         payload: the question's fields.
         settings: where data sets and runs stand.
         cache: what the caller keeps between questions, if it asks more than once.
+        window: in which the machine is the caller's alone, for what is timed.
+        limit_s: seconds that a measurement may take; no limit when `None`.
 
     Raises:
         UsageError: for an unknown kind, a field out of its bounds, an unknown run, user, item or
             title.
     """
-    return answer_request(parse_request(kind, payload), settings, cache)
+    return answer_request(parse_request(kind, payload), settings, cache, window, limit_s)
 
 
 def answer_request(
-    request: Request, settings: Settings, cache: Cache | None = None
+    request: Request,
+    settings: Settings,
+    cache: Cache | None = None,
+    window: TimingWindow = contextlib.nullcontext,
+    limit_s: float | None = None,
 ) -> dict[str, Any]:
     """The answer to a question, as JSON; see `answer`."""
     keep_freed_memory()
@@ -56,13 +69,14 @@ def answer_request(
     if isinstance(request, RecommendRequest):
         return recommend(request, settings, cache)
     if isinstance(request, ProfileRequest):
-        return profile(request, settings, cache)
+        return profile(request, settings, cache, window, limit_s)
     if isinstance(request, ExplainRequest):
         return explain(request, settings, cache)
     if isinstance(request, ExplainManyRequest):
         return explain_many(request, settings, cache)
     if isinstance(request, MetersRequest):
-        return meters()
+        with window():
+            return meters()
     if isinstance(request, CountModelRequest):
         return {"reason": model_sizes.ensure(request.model, settings.home)}
     if isinstance(request, DiagnoseRequest):

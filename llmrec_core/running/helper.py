@@ -1,12 +1,16 @@
 """The warm helper: a process that answers people's questions with models it keeps loaded.
 
+A worker has two: one for what measures this machine, which takes minutes, and one for all other
+questions, which so never wait for a measurement longer than the window it is timing.
+
 `python -m llmrec_core.running.helper`, started by a worker; one JSON line in, one JSON line out.
-While it works, runs give way at their next step, and it waits for the end of a timing window
-(turns.py).
+While a question is answered, runs give way at their next step, and it waits for the end of a timing
+window; a measurement has windows of its own (turns.py).
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -20,6 +24,7 @@ import traceback
 from dataclasses import dataclass
 from typing import IO
 
+from llmrec_core.contract.requests import MEASUREMENTS
 from llmrec_core.errors import LlmrecError
 from llmrec_core.language import t
 from llmrec_core.ledger.json_values import Json, jsonable
@@ -32,8 +37,8 @@ from llmrec_core.settings import load_settings
 
 ANSWERS = "llmrec_core.running.answers"
 """The module that answers; `LLMREC_ANSWERS` names another one, for tests of the queue."""
-LIMIT_S = 300.0
-"""A question that takes longer is given up, and the helper is started afresh."""
+LIMIT_S, MEASUREMENT_LIMIT_S = 300.0, 1_800.0
+"""A question, or a measurement, that takes longer is given up, and the helper is started afresh."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +53,29 @@ class Answered:
 class Helper:
     """The worker's side: at most one question under way."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, measurements: bool) -> None:
+        """Prepare a helper.
+
+        Args:
+            measurements: it answers what measures this machine, and nothing else.
+        """
+        self.measurements = measurements
+        self.answered: Answered | None = None
+        """What the ledger has not been told yet."""
         self._process: subprocess.Popen[str] | None = None
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._last_used = 0.0
         self.request: RequestRow | None = None
+
+    @property
+    def limit_s(self) -> float:
+        """Seconds that an answer may take."""
+        return MEASUREMENT_LIMIT_S if self.measurements else LIMIT_S
+
+    @property
+    def busy(self) -> bool:
+        """Whether a question is under way, or its answer is not in the ledger yet."""
+        return self.request is not None or self.answered is not None
 
     @property
     def idle_s(self) -> float:
@@ -93,7 +116,7 @@ class Helper:
         try:
             line = self._lines.get_nowait()
         except queue.Empty:
-            if time.monotonic() - self._last_used < LIMIT_S:
+            if time.monotonic() - self._last_used < self.limit_s:
                 return None
             line = None
         request, self.request, self._last_used = self.request, None, time.monotonic()
@@ -104,7 +127,7 @@ class Helper:
             sentence = t(
                 "the helper ended, or took longer than {LIMIT_S:.0f} s; ask again, with a "
                 "smaller model if memory is short",
-                LIMIT_S=LIMIT_S,
+                LIMIT_S=self.limit_s,
             )
             return Answered(request, None, sentence)
         return Answered(request, body.get("answer"), body.get("error"))
@@ -142,10 +165,18 @@ def serve(questions: IO[str], replies: IO[str]) -> None:
         question = json.loads(line)
         body: dict[str, Json]
         try:
-            with turns.alone(first=True):
+            measures = question["kind"] in MEASUREMENTS
+            with contextlib.nullcontext() if measures else turns.alone(first=True):
                 answers = importlib.import_module(os.environ.get("LLMREC_ANSWERS") or ANSWERS)
                 cache = answers.Cache() if cache is None else cache
-                answer = answers.answer(question["kind"], question["payload"], settings, cache)
+                answer = answers.answer(
+                    question["kind"],
+                    question["payload"],
+                    settings,
+                    cache,
+                    window=turns.alone if measures else contextlib.nullcontext,
+                    limit_s=MEASUREMENT_LIMIT_S if measures else None,
+                )
                 body = {"answer": jsonable(answer)}
         except LlmrecError as error:
             body = {"error": str(error)}

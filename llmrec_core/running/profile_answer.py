@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import tempfile
 from collections.abc import Mapping
@@ -23,17 +24,17 @@ from llmrec_core.models.backbones import is_decoder
 from llmrec_core.profiling import device
 from llmrec_core.profiling.economics import economics_of
 from llmrec_core.profiling.measure import CostMeter, counted_flops, device_type
-from llmrec_core.profiling.profiler import profile_model
+from llmrec_core.profiling.profiler import TOKENS_PER_ITEM, profile_model
+from llmrec_core.profiling.time_account import TimeAccount
+from llmrec_core.profiling.timing import TimingWindow
 from llmrec_core.recommenders.finished_run import Cache, load_run
 from llmrec_core.recommenders.registry import build
+from llmrec_core.running.profile_length import refuse_too_long
 from llmrec_core.running.serving_cost import Serving
 from llmrec_core.running.worker_peaks import peaks_of_worker
 from llmrec_core.settings import Settings
 from llmrec_core.types import Measurement
 
-TOKENS_PER_ITEM = 8
-"""Sizes a profile without a data set: a film title with its separator has 7.6 MiniLM tokens on
-average in ml-100k."""
 REQUESTS = 16
 """Made-up requests that are measured in turn."""
 
@@ -51,26 +52,45 @@ class _Subject:
     """How the command line names it."""
 
 
-def profile(request: ProfileRequest, settings: Settings, cache: Cache) -> dict[str, Any]:
+def profile(
+    request: ProfileRequest,
+    settings: Settings,
+    cache: Cache,
+    window: TimingWindow = contextlib.nullcontext,
+    limit_s: float | None = None,
+) -> dict[str, Any]:
     """Cost of a run's model, or of a backbone with an untrained head, at the asked size.
 
     With `grid`, or for a `config.json` alone, the answer is the profiler's document instead, with
-    sizes in tokens, layers and a roofline.
+    sizes in tokens, layers and a roofline. `seconds` says where the time of the whole profile went.
+
+    Args:
+        request: what is profiled, and at which sizes.
+        settings: where runs, models and this machine's peaks stand.
+        cache: models that are loaded already.
+        window: in which the machine is the profile's alone.
+        limit_s: seconds that it may take, by the cost model; no limit when `None`.
 
     Raises:
         UsageError: for an unknown run, a precision that is not the run's, or more candidates than
             the catalogue holds.
         UnsupportedError: for a precision, runtime or device that this machine lacks.
     """
+    account = TimeAccount(window)
+    if limit_s is not None:
+        refuse_too_long(request, settings, limit_s)
     if request.grid or request.model.endswith(".json"):
-        return _profile_grid(request, settings)
-    with tempfile.TemporaryDirectory() as folder:
-        subject = _subject(request, settings, cache, Path(folder))
-        return _profile_subject(subject, request, settings)
+        body = _profile_grid(request, settings, account)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            with account.part("load"):
+                subject = _subject(request, settings, cache, Path(folder))
+            body = _profile_subject(subject, request, settings, account)
+    return body | {"seconds": account.seconds()}
 
 
 def _profile_subject(
-    subject: _Subject, request: ProfileRequest, settings: Settings
+    subject: _Subject, request: ProfileRequest, settings: Settings, account: TimeAccount
 ) -> dict[str, Any]:
     """The profile at one size, measured in a process that serves the subject alone."""
     dataset = subject.dataset
@@ -98,12 +118,15 @@ def _profile_subject(
         batch=request.batch,
         precision=subject.spec.precision,
     )
-    with Serving(subject.spec, dataset.content_hash, subject.model) as served:
+    serving = Serving(subject.spec, dataset.content_hash, subject.model)
+    with serving as served, account.timed("requests"):
         served.window(meter)
-    peaks = peaks_of_worker(device_type(subject.recommender), settings.home)
+    with account.timed("peaks"):
+        peaks = peaks_of_worker(device_type(subject.recommender), settings.home)
     machine = device.describe()
     _remember(machine.to_dict(), peaks.gemm_flops_per_s, peaks.bandwidth_bytes_per_s, settings)
-    counted = counted_flops(subject.recommender, histories, offered)
+    with account.part("counting"):
+        counted = counted_flops(subject.recommender, histories, offered)
     rows = [
         *meter.measurements(peaks, economics_of(machine), counted),
         *served.measurements(),
@@ -186,7 +209,9 @@ def _remember(
     )
 
 
-def _profile_grid(request: ProfileRequest, settings: Settings) -> dict[str, Any]:
+def _profile_grid(
+    request: ProfileRequest, settings: Settings, account: TimeAccount
+) -> dict[str, Any]:
     model = request.model
     document = profile_model(
         model,
@@ -196,6 +221,7 @@ def _profile_grid(request: ProfileRequest, settings: Settings) -> dict[str, Any]
         device_name=request.device,
         candidate_tokens=request.candidate_tokens,
         depth=request.depth,
+        account=account,
         **_sizes(request),
     )
     peaks = document["peaks"]

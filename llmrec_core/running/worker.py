@@ -26,7 +26,7 @@ from llmrec_core.ledger.rows import OVER, Lease, LeaseLostError
 from llmrec_core.redaction import redacted
 from llmrec_core.running.failures import AWAY, KEPT, REPORTED, classify
 from llmrec_core.running.halving import can_halve
-from llmrec_core.running.helper import Answered, Helper
+from llmrec_core.running.helper import Helper
 from llmrec_core.running.run_process import GRACE_S, RunProcess, physical_cores
 from llmrec_core.running.run_record import RunRecord
 from llmrec_core.running.worker_lock import home_lock
@@ -73,9 +73,8 @@ class Worker:
         self.id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
         self._out = out or sys.stdout
         self._run: RunProcess | None = None
-        self._helper = Helper()
+        self._helpers = (Helper(measurements=False), Helper(measurements=True))
         self._signals: list[int] = []
-        self._answered: Answered | None = None  # until the ledger has it
         self._renewed = 0.0
         self._trouble = ""
 
@@ -133,7 +132,8 @@ class Worker:
 
     @property
     def _busy(self) -> bool:
-        return bool(self._run or self._helper.request or self._answered or self._trouble)
+        answering = any(helper.busy for helper in self._helpers)
+        return bool(self._run or answering or self._trouble)
 
     def _step(self) -> None:
         """One look at everything."""
@@ -183,29 +183,33 @@ class Worker:
             self._say(str(error))
             self._run.process.kill()
 
-    def _cancelled(self) -> bool:
+    def _cancelled(self, helper: Helper) -> bool:
         """Whether the question under way has been given up by whoever asked it."""
-        if self._helper.request is None:
+        if helper.request is None:
             return False
-        row = self.ledger.answer(self._helper.request.id)
+        row = self.ledger.answer(helper.request.id)
         return row is not None and row.state == "cancelled"
 
     def _answer(self) -> None:
-        self._answered = self._answered or self._helper.poll()
-        if self._answered is not None:
-            self.ledger.close_request(
-                self._answered.request, self._answered.answer, self._answered.error
-            )
-            self._answered = None
-        if self._cancelled():
-            self._helper.give_up()
-        if self._helper.request is None:
+        if any(helper.request is None for helper in self._helpers):
             self.ledger.free_silent_requests()
-            request = self.ledger.claim_request(self.id)
+        for helper in self._helpers:
+            self._attend(helper)
+
+    def _attend(self, helper: Helper) -> None:
+        """Take a helper's answer, and give it the next question of its line."""
+        answered = helper.answered = helper.answered or helper.poll()
+        if answered is not None:
+            self.ledger.close_request(answered.request, answered.answer, answered.error)
+            helper.answered = None
+        if self._cancelled(helper):
+            helper.give_up()
+        if helper.request is None:
+            request = self.ledger.claim_request(self.id, measurements=helper.measurements)
             if request is not None:
-                self._helper.ask(request)
-            elif self._helper.idle_s > HELPER_IDLE_S:
-                self._helper.close()
+                helper.ask(request)
+            elif helper.idle_s > HELPER_IDLE_S:
+                helper.close()
 
     def _settle(self, ended: RunProcess) -> None:
         """Tell the ledger how the run's process ended, unless that has done so itself."""
@@ -250,8 +254,9 @@ class Worker:
         return record is not None
 
     def _leave(self) -> None:
-        """Stop the run under way and the helper; all that is unfinished goes back to the queue."""
-        self._helper.close()
+        """Stop the run under way and the helpers; all that is unfinished goes back to the queue."""
+        for helper in self._helpers:
+            helper.close()
         ending = self._run
         if ending is not None:
             self._say(
@@ -269,8 +274,9 @@ class Worker:
         with contextlib.suppress(LedgerError, RunError):
             if ending is not None:
                 self._settle(ending)
-            if self._helper.request is not None:
-                self.ledger.release_request(self._helper.request)
+            for helper in self._helpers:
+                if helper.request is not None:
+                    self.ledger.release_request(helper.request)
             self.ledger.beat(self.id, "stopped")
 
     def _say(self, line: str) -> None:

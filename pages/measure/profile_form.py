@@ -10,6 +10,7 @@ import streamlit as st
 
 from llmrec_core.language import marked, t
 from llmrec_core.reading import number_format
+from llmrec_core.reading.record_fields import title_of
 from llmrec_core.reading.row import Row, batch_of
 from llmrec_core.reading.table import Column, Table, make
 from llmrec_core.types import Measurement
@@ -53,7 +54,14 @@ def form(rows: Sequence[Row]) -> None:
             ),
         )
         sent = st.form_submit_button(t("Measure"), type="primary", icon=":material/timer:")
-    if sent and chosen:
+    if sent and chosen in ids and grid:
+        st.error(
+            t(
+                "A grid of sizes is measured of a model, not of a finished run. Choose a model "
+                "above, or switch the grid off."
+            )
+        )
+    elif sent and chosen:
         subject_key = "run" if chosen in ids else "model"
         payload = {
             subject_key: chosen,
@@ -63,7 +71,7 @@ def form(rows: Sequence[Row]) -> None:
             "candidates": int(many),
             "history": int(items),
         }
-        if grid and subject_key == "model":
+        if grid:
             payload = {"model": chosen, "precision": bits, "device": where, "grid": True}
         widgets.ask(KEY, "profile", payload)
 
@@ -77,6 +85,8 @@ def show(body: Mapping[str, Any]) -> None:
     """The worker's answer: a sentence, a chart where there are two sizes or more, the figures."""
     measured = figures(body)
     widgets.say(sentence(body, measured))
+    if body.get("seconds"):
+        widgets.caption(time_account(body["seconds"]))
     cells = median_latencies(measured)
     if len(cells) > 1:
         st.plotly_chart(
@@ -123,9 +133,43 @@ def sentence(body: Mapping[str, Any], measured: Sequence[Measurement]) -> str:
     )
 
 
+PARTS = {
+    "load": marked("loading the model"),
+    "requests": marked("timing requests"),
+    "layers": marked("timing layers"),
+    "peaks": marked("the machine's own speed"),
+    "counting": marked("counting work"),
+    "waited": marked("waiting for the machine"),
+    "other": marked("everything else"),
+}
+"""Where a profile's time goes, in words."""
+
+
+def time_account(seconds: Mapping[str, float]) -> str:
+    """Where the time of the whole profile went, in one sentence, largest part first.
+
+    Args:
+        seconds: by part, and `total`.
+    """
+    parts = sorted(
+        ((name, value) for name, value in seconds.items() if name in PARTS and value >= 0.05),
+        key=lambda part: -part[1],
+    )
+    return t(
+        "The measurement took {total}: {parts}.",
+        total=number_format.duration(seconds["total"]),
+        parts=", ".join(
+            t("{what} {time}", what=t(PARTS[name]), time=number_format.duration(value))
+            for name, value in parts
+        ),
+    )
+
+
 def size_words(protocol: str) -> str:
-    """`request/100/batch-8/history-50-tokens` in words."""
+    """`request/100/batch-8/history-50-tokens` in words; a figure of the whole has no size."""
     parts = protocol.split("/")
+    if parts[0] != "request":
+        return t("the whole")
     words = [t("{count} candidates", count=parts[1])] if len(parts) > 1 else []
     if len(parts) > 3:
         tokens = parts[3].removeprefix("history-").partition("-")[0]
@@ -161,12 +205,14 @@ LAYERS = (
     Column(marked("Work per second"), "flops_per_s", lambda rate: number_format.flops(rate) + "/s"),
 )
 ANSWER = (
-    Column(marked("Figure"), "name"),
+    Column(marked("Figure"), "figure"),
     Column(marked("As read"), "as_read", stored=True, order=("Unit", "Recorded")),
     Column(marked("Recorded"), "value", number_format.significant),
     Column(marked("Low"), "low", number_format.significant),
     Column(marked("High"), "high", number_format.significant),
     Column(marked("Unit"), "unit"),
+    Column(marked("Size of a request"), "size"),
+    Column(marked("Name in the record"), "name"),
     Column(marked("Protocol"), "protocol"),
 )
 
@@ -194,12 +240,14 @@ def answer_table(measured: Sequence[Measurement]) -> Table:
         ANSWER,
         [
             {
-                "Figure": figure.name,
+                "Figure": title_of(figure.name),
                 "As read": number_format.figure(figure),
                 "Recorded": figure.value,
                 "Low": figure.low,
                 "High": figure.high,
                 "Unit": figure.unit,
+                "Size of a request": size_words(figure.protocol),
+                "Name in the record": figure.name,
                 "Protocol": figure.protocol,
             }
             for figure in measured

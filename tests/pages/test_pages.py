@@ -315,10 +315,28 @@ def test_profile_another_figure_changes_the_chart_and_a_request_is_sent(open_pag
     assert asked.kind == "profile"
     assert asked.payload["candidates"] == 50
     row = {"name": "latency_p50_s", "value": 0.02, "unit": "s", "protocol": "request/50/batch-1"}
-    assert ledger.close_request(asked, {"rows": [row]})
+    seconds = {"load": 4.0, "requests": 20.0, "other": 1.0, "total": 25.0}
+    assert ledger.close_request(asked, {"rows": [row], "seconds": seconds})
     app.run()
     assert not app.exception
-    assert "20.0 ms" in str(app.dataframe[-1].value)
+    said = unescaped(app)
+    assert "The model answers a request in 20.0 ms (median, 50 candidates, batch 1)." in said
+    assert "The measurement took 25.0 s: timing requests 20.0 s, loading the model 4" in said
+    table = app.dataframe[-1].value
+    assert table.loc[0, "Figure"] == "Latency, half of the requests"
+    assert table.loc[0, "Size of a request"] == "50 candidates, batch 1"
+    assert not app.get("plotly_chart")[1:], "one size needs no chart beside the page's own"
+
+
+def test_a_grid_of_a_finished_run_is_refused_and_nothing_is_sent(open_page, tmp_path):
+    ledger = synthetic.write_study(Settings(tmp_path, f"sqlite:///{tmp_path / 'ledger.db'}", 30.0))
+    app = open_page("measure/profile.py", tmp_path)
+    run = next(run for run in ledger.runs() if run.state == "finished")
+    app.selectbox(key="profile_subject").select(run.id)
+    app.toggle(key="profile_grid_asked").set_value(True)
+    app.main.get("button")[0].click().run()
+    assert "A grid of sizes is measured of a model" in app.error[0].value
+    assert ledger.claim_request("w") is None
 
 
 def test_this_machine_checks_the_meters(open_page, tmp_path):

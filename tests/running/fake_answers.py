@@ -7,14 +7,26 @@ import time
 from typing import Any
 
 from llmrec_core.errors import UsageError
+from llmrec_core.profiling.timing import TimingWindow
 from llmrec_core.settings import Settings
 
 Cache = dict
 
 
 def answer(
-    kind: str, payload: dict[str, Any], settings: Settings, cache: dict[Any, Any]
+    kind: str,
+    payload: dict[str, Any],
+    settings: Settings,
+    cache: dict[Any, Any],
+    window: TimingWindow,
+    limit_s: float | None,
 ) -> dict[str, Any]:
+    if kind == "profile":
+        time.sleep(payload["load_s"])
+        with window():
+            began = time.time()
+            time.sleep(payload["window_s"])
+            return {"began": began, "ended": time.time(), "limit_s": limit_s}
     if kind == "die":
         os._exit(9)
     if kind == "bug":

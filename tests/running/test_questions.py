@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from llmrec_core.running.helper import MEASUREMENT_LIMIT_S
 from llmrec_core.running.turns import Turns
 from tests.running.workers import add, wait_for
 
@@ -84,3 +85,34 @@ def test_training_gives_way_to_a_question(tmp_path):
     assert waited[0] >= 0.25
     run.close()
     helper.close()
+
+
+def test_a_profile_has_a_line_of_its_own_and_keeps_no_question_waiting(
+    any_settings, any_ledger, start
+):
+    long = any_ledger.request("profile", {"load_s": 120.0, "window_s": 0.0})
+    start()
+    wait_for(lambda: any_ledger.answer(long).state == "running")
+    waiting = any_ledger.request("profile", {"load_s": 0.0, "window_s": 0.5})
+    question = any_ledger.request("echo", {})
+    assert any_ledger.questions_before(question) == 0, "profiles are not before it"
+    wait_for(lambda: any_ledger.answer(question).state == "finished")
+    assert any_ledger.answer(long).state == "running"
+    assert any_ledger.answer(waiting).state == "queued"
+    later = any_ledger.request("profile", {"load_s": 0.0, "window_s": 0.0})
+    assert any_ledger.questions_before(later) == 1
+    assert any_ledger.cancel_request(long)
+    wait_for(lambda: any_ledger.answer(later).state == "finished")
+    assert any_ledger.answer(waiting).answer["limit_s"] == MEASUREMENT_LIMIT_S
+
+
+def test_a_question_waits_for_a_profile_s_window_alone(any_settings, any_ledger, start):
+    start()
+    profile = any_ledger.request("profile", {"load_s": 0.0, "window_s": 3.0})
+    wait_for(lambda: any_ledger.answer(profile).state == "running")
+    time.sleep(1.0)
+    question = any_ledger.request("echo", {"seconds": 0.2})
+    both = [profile, question]
+    wait_for(lambda: all(any_ledger.answer(one).state == "finished" for one in both))
+    window, asked = (any_ledger.answer(one).answer for one in both)
+    assert asked["began"] >= window["ended"] or asked["ended"] <= window["began"]
