@@ -111,6 +111,12 @@ class Questions(Claims):
             )
         return RequestRow(**row) if row else None
 
+    def questions_waiting(self) -> int:
+        """Return how many questions wait, in both lines together."""
+        waiting = sa.select(sa.func.count()).where(requests.c.state == "queued")
+        with self.reading() as connection:
+            return int(connection.execute(waiting).scalar_one())
+
     def questions_before(self, request_id: str) -> int:
         """Return how many questions wait in the same line and will be answered before this one."""
         asked = self.answer(request_id)

@@ -55,6 +55,13 @@ class Records(Digests):
         with self.reading() as connection:
             return [RunRow(**row) for row in connection.execute(query).mappings()]
 
+    def active_runs(self) -> list[RunRow]:
+        """Return the runs of all studies that work, wait or are paused, those that work first."""
+        active = runs.c.state.in_(("running", "queued", "paused"))
+        query = sa.select(runs).where(active).order_by(runs.c.state != "running", runs.c.created)
+        with self.reading() as connection:
+            return [RunRow(**row) for row in connection.execute(query).mappings()]
+
     def run(self, run_id: str) -> RunRow:
         """Return one run.
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import streamlit as st
 
 from llmrec_core.errors import LlmrecError
-from llmrec_core.language import t, tn
+from llmrec_core.language import t
 from llmrec_core.ledger.rows import WorkerRow
 from llmrec_core.profiling.device import unusable_gpu
 from llmrec_core.reading import number_format
@@ -34,7 +34,6 @@ def draw() -> None:
         access.draw()
         _choose_study()
         _price()
-        _workers()
         _glossary()
         languages.switch()
     _damage()
@@ -147,22 +146,6 @@ def pricing() -> Pricing:
     """Price, utilisation, watts and grid as typed; empty fields keep the record's."""
     typed: Pricing = st.session_state.get("_pricing", AS_RECORDED)
     return typed
-
-
-def _workers() -> None:
-    alive = live_workers()
-    if alive:
-        st.caption(
-            tn(
-                ":material/check_circle: {count} worker running",
-                ":material/check_circle: {count} workers running",
-                len(alive),
-            )
-        )
-    else:
-        st.caption(
-            t(":material/pause_circle: No worker is running. Start one: `python -m llmrec_core up`")
-        )
 
 
 def live_workers() -> list[WorkerRow]:

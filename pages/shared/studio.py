@@ -4,7 +4,7 @@ import streamlit as st
 
 from llmrec_core.installation import ROOT
 from llmrec_core.language import ask_language_of, t
-from pages.shared import access, crowd, frame, languages, menu
+from pages.shared import access, crowd, frame, languages, menu, status
 from pages.shared.navigation import MAP, NEEDS
 
 PAGES = ROOT / "pages"
@@ -44,4 +44,5 @@ with crowd.turn(), frame.sentences():
         person.require(
             roles.get(page.url_path) or "viewer", t("the page {title}", title=page.title)
         )
+        status.draw()
         page.run()

@@ -281,8 +281,8 @@ OF_WORKERS = {
 }  # fmt: skip
 """What workers, runs and commands do on behalf of nobody."""
 READING = {
-    "actions", "close", "damaged", "owners", "questions_before", "reading", "require_intact",
-    "usual_answer_s", "where", "workers",
+    "actions", "close", "damaged", "owners", "questions_before", "questions_waiting", "reading",
+    "require_intact", "usual_answer_s", "where", "workers",
 }  # fmt: skip
 """What shows nothing that belongs to one person, or is shown on pages of admins alone."""
 CHECKED_BEFORE = {"disown", "note", "own"}

@@ -1,0 +1,51 @@
+"""What the worker and this machine do right now, in one line at the top of every page."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from llmrec_core.language import t, tn
+from llmrec_core.profiling.live_load import load
+from llmrec_core.reading import number_format
+from pages.shared import frame, progress, records
+
+LOOK_S = 10.0
+"""Seconds between two looks."""
+
+
+@st.fragment(run_every=LOOK_S)
+def draw() -> None:
+    """Say what runs, what waits, and how busy the machine is."""
+    st.caption(number_format.plain(f"{_work()} {_machine()}"))
+
+
+def _work() -> str:
+    ledger = records.ledger()
+    active = ledger.active_runs()
+    running = [run for run in active if run.state == "running"]
+    waits = _waits(sum(run.state == "queued" for run in active), ledger.questions_waiting())
+    if not frame.live_workers():
+        return t("No worker is running. Start one: python -m llmrec_core up.") + waits
+    if not running:
+        return t("The worker has nothing to run.") + waits
+    return t("Now: {run}.", run="; ".join(progress.phase_of(run) for run in running)) + waits
+
+
+def _waits(runs: int, questions: int) -> str:
+    """What waits, in one sentence with a space before it; empty where nothing does."""
+    parts = []
+    if runs:
+        parts.append(tn("{count} run waits", "{count} runs wait", runs))
+    if questions:
+        parts.append(tn("{count} question waits", "{count} questions wait", questions))
+    return f" {t('{what}.', what=', '.join(parts))}" if parts else ""
+
+
+def _machine() -> str:
+    now = load()
+    return t(
+        "This machine: processor {busy:.0f} % busy, {used} of {memory} memory in use.",
+        busy=100 * now.cpu,
+        used=number_format.size(now.memory_used_bytes),
+        memory=number_format.size(now.memory_bytes),
+    )
