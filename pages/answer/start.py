@@ -5,6 +5,7 @@ import streamlit as st
 from llmrec_core.language import t
 from llmrec_core.reading import clear_order, number_format, verdict
 from llmrec_core.reading.offers import Card
+from pages.answer import first_steps
 from pages.shared import data_doubts, frame, needs, progress, records, widgets
 
 study = frame.study()
@@ -14,12 +15,8 @@ widgets.heading(
     study,
 )
 if study is None:
-    widgets.empty(
-        t(
-            "Nothing has been measured on this machine yet. `python -m llmrec_core demo` "
-            "measures the default study in about 20 minutes; or queue a single run."
-        )
-    )
+    first_steps.draw()
+    st.stop()
 
 rows = records.compared(study)
 protocol = widgets.protocol_picker(rows, "start_protocol", hidden=True)
@@ -140,3 +137,4 @@ with following:
     widgets.link("recommendations/side_by_side.py", t("Look at the lists side by side"))
     widgets.link("build/train.py", t("Measure a model of your own"))
     widgets.link("answer/report.py", t("Send the report to somebody"))
+first_steps.draw()

@@ -3,26 +3,20 @@
 Everything is keyed by the study's state (run ids, attempts, states), so a finished run shows at
 once and an unchanged study costs nothing; where sentences are kept, also by their language. What a
 person may not see is left out before anything is looked up: the ledger that pages get is that
-person's (`PersonalLedger`). The recorded sample study is imported once into a ledger of its own,
-`HOME/sample-….db`.
+person's (`PersonalLedger`). The recorded studies stand in ledgers of their own (samples.py).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from llmrec_core.errors import UsageError
-from llmrec_core.installation import ASSETS
 from llmrec_core.language import language, t
 from llmrec_core.ledger.json_values import Json
 from llmrec_core.ledger.ledger import Ledger
@@ -35,12 +29,11 @@ from llmrec_core.reading.groups import grouped
 from llmrec_core.reading.people import People, of_sample, stacked
 from llmrec_core.reading.row import Row
 from llmrec_core.settings import Settings, load_settings
-from pages.shared import access
+from pages.shared import access, samples
 
 if TYPE_CHECKING:
     from llmrec_core.data.dataset import Dataset
 
-SAMPLE_FILE = ASSETS / "sample" / "study.json"
 DIGESTS_S = 600.0
 """Seconds after which shown records are compared with their digests again."""
 DEVICE_S = 600.0
@@ -56,7 +49,7 @@ class Study:
     name: str
     title: str
     recorded: bool
-    """From the sample ledger: recorded elsewhere, no requests possible."""
+    """Shipped with the product: recorded elsewhere, no requests possible."""
 
 
 def settings() -> Settings:
@@ -75,55 +68,24 @@ def ledger() -> PersonalLedger:
     return PersonalLedger(_open(here.ledger_url, str(here.home)), access.person())
 
 
-@st.cache_resource(show_spinner=False)
-def _open_sample(home: str, digest: str) -> Ledger:
-    """The sample ledger of this home; made anew when the shipped file has changed."""
-    target = Path(home) / f"sample-{digest}.db"
-    opened = Ledger.open(dataclasses.replace(load_settings(), ledger_url=f"sqlite:///{target}"))
-    if not opened.studies():
-        opened.import_study(json.loads(SAMPLE_FILE.read_text(encoding="utf-8")))
-    return opened
-
-
-@lru_cache(maxsize=4)
-def _digest(file: Path, changed_ns: int) -> str:
-    """The digest of a file's content; read again when it has changed."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:12]
-
-
-def sample_ledger() -> Ledger | None:
-    """Return the ledger of the recorded sample study, when the product ships one."""
-    if not SAMPLE_FILE.exists():
-        return None
-    digest = _digest(SAMPLE_FILE, SAMPLE_FILE.stat().st_mtime_ns)
-    with st.spinner(t("Opening the recorded sample study")):
-        return _open_sample(str(settings().home), digest)
-
-
 def of(study: Study) -> Ledger:
     """Return the ledger that holds a study.
 
     Raises:
-        UsageError: for the recorded study where none is shipped.
+        UsageError: for a recorded study that is not shipped.
     """
-    if not study.recorded:
-        return ledger()
-    sample = sample_ledger()
-    if sample is None:
-        raise UsageError(t("the recorded sample study is not part of this installation"))
-    return sample
+    return samples.ledger_of(study.name) if study.recorded else ledger()
 
 
 def studies() -> list[Study]:
-    """Return the reader's own studies, newest first, then the recorded sample."""
+    """Return the reader's own studies, newest first, then the recorded ones."""
     own = [
         Study(row.name, row.name, row.title or row.name, False)
         for row in reversed(ledger().studies())
     ]
-    sample = sample_ledger()
-    recorded = [] if sample is None else sample.studies()
     return own + [
-        Study(f"sample:{row.name}", row.name, row.title or row.name, True) for row in recorded
+        Study(f"sample:{sample.name}", sample.name, sample.title, True)
+        for sample in samples.samples()
     ]
 
 
@@ -167,7 +129,7 @@ def damaged(study: Study) -> list[str]:
 
 
 def _where(study: Study) -> str:
-    return "sample" if study.recorded else settings().ledger_url
+    return study.key if study.recorded else settings().ledger_url
 
 
 def data_names(study: Study) -> list[str]:

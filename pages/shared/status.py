@@ -16,7 +16,7 @@ LOOK_S = 10.0
 @st.fragment(run_every=LOOK_S)
 def draw() -> None:
     """Say what runs, what waits, and how busy the machine is."""
-    st.caption(number_format.plain(f"{_work()} {_machine()}"))
+    st.caption(f"{_work()} {_machine()}")
 
 
 def _work() -> str:
@@ -25,10 +25,11 @@ def _work() -> str:
     running = [run for run in active if run.state == "running"]
     waits = _waits(sum(run.state == "queued" for run in active), ledger.questions_waiting())
     if not frame.live_workers():
-        return t("No worker is running. Start one: python -m llmrec_core up.") + waits
+        return t("No worker is running. Start one: `python -m llmrec_core up`.") + waits
     if not running:
         return t("The worker has nothing to run.") + waits
-    return t("Now: {run}.", run="; ".join(progress.phase_of(run) for run in running)) + waits
+    phases = "; ".join(progress.phase_of(run) for run in running)
+    return t("Now: {run}.", run=number_format.plain(phases)) + waits
 
 
 def _waits(runs: int, questions: int) -> str:

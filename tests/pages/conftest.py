@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from llmrec_core.installation import STUDIO
-from pages.shared import records
+from pages.shared import samples
 from tests.served import study_home
 
 ROOT = Path(__file__).parents[2]
@@ -32,9 +32,7 @@ def open_page(homes: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Callab
     ) -> AppTest:
         monkeypatch.setenv("LLMREC_HOME", str(homes.get(str(home), home)))
         monkeypatch.delenv("LLMREC_LEDGER", raising=False)
-        monkeypatch.setattr(records, "SAMPLE_FILE", sample or ROOT / "no sample")
-        if home == "empty":  # not even the recorded study that a fresh home shows
-            monkeypatch.setattr(records, "SAMPLE_FILE", ROOT / "assets" / "none.json")
+        monkeypatch.setattr(samples, "FILES", (sample,) if sample else ())
         app = AppTest.from_file(str(STUDIO), default_timeout=180)
         app.run()
         app.switch_page(str(ROOT / "pages" / page))

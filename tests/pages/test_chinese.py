@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 from llmrec_core.costmodel.facts import grids
 from llmrec_core.installation import ASSETS, STUDIO
 from llmrec_core.reading.groups import name_without_seed
-from pages.shared import records
+from pages.shared import samples
 from pages.shared.navigation import MAP
 
 ROOT = Path(__file__).parents[2]
@@ -172,7 +172,7 @@ def in_chinese(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppTest]:
     patch = pytest.MonkeyPatch()
     patch.setenv("LLMREC_HOME", str(tmp_path_factory.mktemp("chinese")))
     patch.delenv("LLMREC_LEDGER", raising=False)
-    patch.setattr(records, "SAMPLE_FILE", SAMPLE)
+    patch.setattr(samples, "FILES", (SAMPLE,))
     app = AppTest.from_file(str(STUDIO), default_timeout=120)
     app.query_params["lang"] = "zh_CN"
     yield app.run()

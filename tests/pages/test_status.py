@@ -14,7 +14,7 @@ def top(app) -> str:
 def test_the_top_line_says_what_runs_and_what_waits(open_page, tmp_path):
     ledger = synthetic.write_study(Settings(tmp_path, f"sqlite:///{tmp_path / 'ledger.db'}", 30.0))
     app = open_page("answer/decide.py", tmp_path)
-    assert top(app).startswith("No worker is running. Start one: python -m llmrec_core up.")
+    assert top(app).startswith("No worker is running. Start one: `python -m llmrec_core up`.")
     ledger.add_worker("w", "host", 1, {})
     spec = synthetic.spec(synthetic.ROWS[0])
     for number in range(3):

@@ -38,7 +38,7 @@ from llmrec_core.reading.groups import name_without_seed
 from llmrec_core.reading.published import PublishedFigure
 from llmrec_core.reading.table import Table, from_frame
 from llmrec_core.settings import Settings
-from pages.shared import records, tables
+from pages.shared import records, samples, tables
 from pages.shared.navigation import MAP
 from tests import synthetic
 from tests.pages.test_conversation import answer
@@ -248,7 +248,7 @@ class Walk:
     def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch, sample: Path) -> None:
         monkeypatch.setenv("LLMREC_HOME", str(home))
         monkeypatch.delenv("LLMREC_LEDGER", raising=False)
-        monkeypatch.setattr(records, "SAMPLE_FILE", sample)
+        monkeypatch.setattr(samples, "FILES", (sample,))
         self.visits: list[Visit] = []
         self._note(monkeypatch)
         self.app = AppTest.from_file(str(STUDIO), default_timeout=120)
@@ -373,7 +373,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[tuple[Visi
     with pytest.MonkeyPatch.context() as monkeypatch:
         walk = Walk(tmp_path_factory.mktemp("sample"), monkeypatch, SAMPLE)
         walk_every_page(walk)
-        visits += [(visit, records.sample_ledger()) for visit in walk.visits]
+        visits += [(visit, samples.ledger_of("default")) for visit in walk.visits]
     with pytest.MonkeyPatch.context() as monkeypatch:
         home = tmp_path_factory.mktemp("odd")
         ledger = odd_home(home)

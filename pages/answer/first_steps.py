@@ -1,0 +1,69 @@
+"""Three steps from an empty home to an answer of one's own; they go away once all are done."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from llmrec_core.language import marked, t
+from pages.shared import records, widgets
+
+STEPS = (
+    (
+        marked("Bring your data"),
+        marked(
+            "A table of who took what and when; or go on with films, which the demo fetches: "
+            "`python -m llmrec_core demo`"
+        ),
+        "build/data.py",
+        marked("Import data"),
+    ),
+    (
+        marked("Measure recommenders on it"),
+        marked("Cheap ones take seconds, a fine-tuned language model minutes."),
+        "build/train.py",
+        marked("Queue runs"),
+    ),
+    (
+        marked("Read the answer here"),
+        marked("It stands on this page as soon as both kinds have finished."),
+        "build/runs.py",
+        marked("Watch the runs"),
+    ),
+)
+
+
+def done() -> tuple[bool, bool, bool]:
+    """Whether data is here, own runs are queued, and one of them has finished."""
+    own = [study for study in records.studies() if not study.recorded]
+    finished = any(records.has_finished(study) for study in own)
+    return bool(own or records.dataset_names()), bool(own), finished
+
+
+def draw() -> None:
+    """Draw the steps, the next one with its link, unless all are done."""
+    steps = done()
+    if all(steps):
+        return
+    with st.container(border=True, key="first_steps"):
+        st.header(t("Three steps to an answer on your data"))
+        following = steps.index(False)
+        columns = st.columns(len(STEPS))
+        for place, (column, (title, words, page, label)) in enumerate(
+            zip(columns, STEPS, strict=True)
+        ):
+            with column:
+                icon = "check_circle" if steps[place] else f"counter_{place + 1}"
+                st.markdown(f":material/{icon}: **{t(title)}**")
+                st.caption(t(words))
+                if place == following:
+                    widgets.link(page, t(label))
+    recorded = [study for study in records.studies() if study.recorded]
+    if recorded:
+        widgets.caption(
+            t(
+                "Meanwhile, studies that were recorded elsewhere can be read: choose one under "
+                "*Study* in the side bar."
+            )
+        )
+        for study in recorded:
+            widgets.link("answer/start.py", study.title, study=study.key)

@@ -1,0 +1,53 @@
+"""The way from an empty home to an answer: three steps that go away, and recorded studies."""
+
+import json
+
+from llmrec_core.data import store
+from llmrec_core.settings import Settings
+from pages.shared import samples
+from tests import synthetic
+from tests.metrics.test_facets import dataset
+
+TITLE = "Three steps to an answer on your data"
+
+
+def links(app) -> list[str]:
+    """Labels of the links of the page's body."""
+    return [link.proto.label for link in app.main.get("page_link")]
+
+
+def test_an_empty_home_begins_with_the_import(open_page, tmp_path):
+    app = open_page("answer/start.py", tmp_path)
+    assert not app.exception
+    assert TITLE in [header.value for header in app.header]
+    assert "Import data" in links(app) and "Queue runs" not in links(app)
+
+
+def test_each_step_done_offers_the_next_one_and_the_last_takes_them_away(open_page, tmp_path):
+    settings = Settings(tmp_path, f"sqlite:///{tmp_path / 'ledger.db'}", 30.0)
+    store.save(dataset(), settings, note="")
+    app = open_page("answer/start.py", tmp_path)
+    assert "Queue runs" in links(app) and "Import data" not in links(app)
+    synthetic.write_study(settings)
+    app = open_page("answer/start.py", tmp_path)
+    assert TITLE not in [header.value for header in app.header]
+
+
+def test_recorded_studies_of_other_domains_are_opened_by_a_link(open_page, tmp_path, monkeypatch):
+    shipped = json.loads(samples.DEFAULT_FILE.read_text("utf-8"))
+    other = tmp_path / "shop.json"
+    study = shipped["study"] | {"name": "shop", "title": "A shop"}
+    runs = [run | {"study": "shop", "id": f"s{run['id'][1:]}"} for run in shipped["runs"][:2]]
+    other.write_text(json.dumps(shipped | {"study": study, "runs": runs}), "utf-8")
+    home = tmp_path / "home"
+    home.mkdir()
+    app = open_page("answer/start.py", home, sample=samples.DEFAULT_FILE)
+    monkeypatch.setattr(samples, "FILES", (samples.DEFAULT_FILE, other))
+    app.run()
+    assert "A shop" in links(app)
+    app.selectbox(key="study").select("sample:shop").run()
+    assert not app.exception
+    assert app.selectbox(key="study").options == [
+        f"{shipped['study']['title']} (recorded sample)",
+        "A shop (recorded sample)",
+    ]
