@@ -1,10 +1,11 @@
-"""How quickly the app answers: server start, first page cold and warm, a filter on Decide, many sessions at once.
+"""How quickly the app answers with 10,000 runs in its ledger: start, first page, a filter, sessions, memory.
 
     python tests/benchmarks/dashboard.py [--quick] [--json]
 
 A ledger of made-up studies (14 finished runs each) is filled, the real server is started on it, and Chromium reads the
 clock. "Cold" is the first visit after the start, "warm" a visit in a fresh browser context afterwards. A filter: choosing
-another metric on Decide until the new chart stands. The last line of output is one JSON document.
+another metric on Decide until the new chart stands. Then 20 visitors at once open 50 pages each, and the server's
+memory after these 1,000 views is read. The last line of output is one JSON document.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ from llmrec_core.settings import Settings
 from tests import synthetic
 from tests.conftest import CHROMIUM, CHROMIUM_FLAGS
 from tests.served import free_port, start_app
+from tests.websocket_visitor import ADDRESSES, draw, visitor
 
+PATIENCE_S = 120.0
 METRICS = ("MRR", "AUC", "Recall@10", "NDCG@10")
 IDLE = "[data-testid=stApp][data-test-script-state=notRunning]"
 
@@ -90,21 +93,18 @@ def filters(page: Page, repeats: int) -> list[float]:
     return seconds
 
 
-def session(address: str) -> int:
-    """Errors of one visitor who looks at three pages."""
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
-        page = browser.new_page()
-        errors: list[str] = []
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        try:
-            for name in ("", "decide", "runs"):
-                visit(page, f"{address}/{name}")
-                errors += ["exception"] * page.get_by_test_id("stException").count()
-        except Exception as error:  # noqa: BLE001 - whatever goes wrong for a visitor counts
-            errors.append(str(error))
-        browser.close()
-        return len(errors)
+def session(port: int, number: int, views: int) -> int:
+    """Errors of one visitor who opens one page after the other."""
+    errors = []
+    try:
+        with visitor(port) as socket:
+            for view in range(views):
+                errors += draw(socket, ADDRESSES[(number + view) % len(ADDRESSES)], PATIENCE_S)
+    except Exception as error:  # noqa: BLE001 - whatever goes wrong for a visitor counts
+        errors.append(str(error))
+    for error in errors:
+        print(error, file=sys.stderr)
+    return len(errors)
 
 
 def main() -> None:
@@ -114,7 +114,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer studies, filters and sessions")
     parser.add_argument("--json", action="store_true", help="only the JSON document")
     options = parser.parse_args()
-    studies, repeats, visitors = (5, 12, 3) if options.quick else (50, 40, 8)
+    studies, repeats, visitors, views = (5, 12, 3, 5) if options.quick else (625, 40, 20, 50)
 
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
@@ -133,7 +133,8 @@ def main() -> None:
                 changes = filters(page, repeats)
                 browser.close()
             with ThreadPoolExecutor(visitors) as pool:
-                errors = sum(pool.map(session, [address] * visitors))
+                asked = [(port, number, views) for number in range(visitors)]
+                errors = sum(pool.map(lambda one: session(*one), asked))
             rss = psutil.Process(server.pid).memory_info().rss
         finally:
             server.terminate()
@@ -150,6 +151,7 @@ def main() -> None:
     }
     conditions = {
         "machine": describe().name, "runs": runs, "studies": studies, "filters": repeats, "sessions": visitors,
+        "views": visitors * views,
         "load_average": os.getloadavg()[0], "quick": options.quick,
     }  # fmt: skip
     if not options.json:

@@ -29,21 +29,16 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from playwright.sync_api import sync_playwright
-from streamlit.proto.BackMsg_pb2 import BackMsg
-from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.exceptions import WebSocketException
-from websockets.sync.client import connect
-from websockets.typing import Origin
 
 from llmrec_core.running.services import web_command
-from pages.shared.navigation import MAP
 from pages.shared.warm import warm
 from tests.conftest import CHROMIUM, CHROMIUM_FLAGS
 from tests.served import free_port, study_home
+from tests.websocket_visitor import ADDRESSES, draw, visitor
 
 THINK_S = (10.0, 30.0)
 PATIENCE_S = 120.0
-ADDRESSES = [address for pages in MAP.values() for *_, address in pages]
 
 
 class Visitors:
@@ -70,31 +65,16 @@ class Visitors:
         """One websocket that goes from page to page."""
         chance = random.Random(number)
         time.sleep(chance.uniform(0, min(THINK_S[1], (self.until - time.monotonic()) / 3)))
-        address = f"ws://127.0.0.1:{self.port}/_stcore/stream"
-        origin = Origin(f"http://127.0.0.1:{self.port}")
         try:
-            with connect(address, origin=origin, max_size=None, open_timeout=60) as socket:
+            with visitor(self.port) as socket:
                 while not self.over():
                     began = time.monotonic()
-                    self._draw(socket, chance.choice(ADDRESSES))
+                    for said in draw(socket, chance.choice(ADDRESSES), PATIENCE_S):
+                        self.failed(said)
                     self.saw("session", time.monotonic() - began)
                     time.sleep(chance.uniform(*THINK_S))
         except (OSError, WebSocketException, TimeoutError) as error:
             self.failed(f"session {number}: {type(error).__name__}: {error}")
-
-    def _draw(self, socket, page: str) -> None:
-        message = BackMsg()
-        message.rerun_script.query_string = ""
-        message.rerun_script.page_name = page
-        socket.send(message.SerializeToString())
-        while True:
-            forward = ForwardMsg()
-            forward.ParseFromString(socket.recv(timeout=PATIENCE_S))
-            kind = forward.WhichOneof("type")
-            if kind == "delta" and forward.delta.new_element.WhichOneof("type") == "exception":
-                self.failed(f"{page}: {forward.delta.new_element.exception.message}")
-            if kind == "script_finished":
-                return
 
     def browser(self, number: int) -> None:
         """One Chromium that goes from page to page."""
