@@ -8,15 +8,18 @@ from llmrec_core.language import marked, t
 
 COLOURS = {
     "cheap": "#7a8296",
-    "fusion": "#1796a8",
-    "sequential": "#2e9d62",
-    "two towers": "#d9702b",
-    "cross-encoder": "#4a80ea",
-    "decoder": "#c2405b",
-    "cascade": "#8d5bc7",
-    "hosted": "#8a7a1e",
+    "fusion": "#ae8e57",
+    "sequential": "#2c6e50",
+    "two towers": "#ff5e09",
+    "cross-encoder": "#3088f6",
+    "decoder": "#c90001",
+    "cascade": "#7f1cff",
+    "hosted": "#8b44a0",
 }
-"""By the group of a family; each at least 3 : 1 against a white and a dark page."""
+"""By the group of a family. Each is at least 3 : 1 against a white and a dark page, and they can be
+told apart by readers who do not see red, green or blue: found by search, held to by a test."""
+FOR, AGAINST, WHOLE = "#3088f6", "#ff5e09", "#7a8296"
+"""What speaks for an item, what against it, and a total."""
 TITLES = {
     "cheap": marked("Counts, words, factors"),
     "fusion": marked("Fusion"),

@@ -112,7 +112,7 @@ def every_device(title: str, question: str, listed: Sequence[Plan]) -> None:
                 [mark(plan) for plan in priced],
                 t("Cheapest plan on each device"),
                 t("$ per month"),
-                "#4a80ea",
+                "#3088f6",
             ),
             key="plan_chart",
             config=CONFIG,

@@ -15,7 +15,7 @@ from llmrec_core.reading.pareto import EDGE
 from llmrec_core.reading.several_runs import Axis
 from pages.shared.charts import CONFIG, GREY, shape, short, tick_label
 
-RUNS = ("#4a80ea", "#d9702b", "#2e9d62", "#8d5bc7", "#c2405b", "#1796a8")
+RUNS = ("#3088f6", "#ff5e09", "#2c6e50", "#7f1cff", "#c90001", "#ae8e57")
 """One colour a run, told apart by readers who see red and green alike; lines differ in dash too."""
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 CURVES = {
@@ -25,7 +25,7 @@ CURVES = {
 }
 BLEND = "blend_valid_ndcg@10"
 """The one curve that is not over training steps: a cascade's weight of its language model."""
-PARTS = ("#8a93a6", "#4a80ea", "#d9702b")
+PARTS = ("#8a93a6", "#3088f6", "#ff5e09")
 
 
 def draw_curves(tables: Mapping[str, pd.DataFrame], key: str) -> None:

@@ -12,7 +12,7 @@ from llmrec_core.language import t
 from llmrec_core.reading import number_format
 from pages.shared.charts import GREY, tick_label
 
-TONES = ("#4a80ea", "#d9702b", "#2e9d62", "#8d5bc7", "#c2405b", "#1796a8", "#8a9a1e")
+TONES = ("#3088f6", "#ff5e09", "#2c6e50", "#7f1cff", "#c90001", "#ae8e57", "#8b44a0")
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,9 @@ from llmrec_core.explain.cost_difference import Factor
 from llmrec_core.explain.explanation import Explanation
 from llmrec_core.language import t, tn
 from llmrec_core.reading import number_format
+from llmrec_core.reading.chart_symbols import AGAINST, FOR
 from llmrec_core.retelling import retold
 from pages.shared.charts import GREY, tick_label
-
-FOR, AGAINST = "#2e9d62", "#c2405b"
 
 
 def strongest_first(explanation: Explanation) -> list[int]:
