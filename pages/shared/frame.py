@@ -157,5 +157,8 @@ def live_workers() -> list[WorkerRow]:
 
 def _glossary() -> None:
     with st.expander(t("Glossary"), icon=":material/menu_book:"):
+        st.markdown(
+            t("**Keyboard.** In a table, Tab goes from cell to cell; Esc and then Tab leave it.")
+        )
         for term, meaning in GLOSSARY.items():
             st.markdown(f"**{t(term)}.** {number_format.plain(t(meaning))}")

@@ -1,11 +1,19 @@
 """The app in Chromium: looks, addresses, downloads, and data that tries to be code."""
 
 import re
+from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from pages.shared.navigation import MAP, NEEDS
+
 FEWEST_PAGES = 10
+ADDRESSES = [
+    address for pages in MAP.values() for file, *_, address in pages if NEEDS.get(file) != "admin"
+]
+PICTURES = Path(__file__).parents[2] / ".build" / "pictures"
+"""Where tests keep pictures of pages; not part of the repository."""
 
 
 def settled(page) -> None:
@@ -25,6 +33,12 @@ def each_page(page):
         page.wait_for_function(f"document.title.startsWith('{name} ')")
         settled(page)
         yield name
+
+
+def keep(page, name: str) -> None:
+    """Keep a picture of the page, to be looked at."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=PICTURES / f"{name}.png")
 
 
 def barriers(page):
@@ -85,6 +99,42 @@ def test_a_phone_has_room_for_the_charts(filled, open_page):
         )
         assert min(widths) > 140, f"{address}: {widths}"
         page.context.close()
+
+
+def test_every_page_fits_a_phone_in_chinese_and_english(filled, open_page):
+    for language, scheme in (("zh_CN", "light"), ("en", "dark")):
+        page = open_page(f"{filled}/?lang={language}", scheme, width=390)
+        for address in ADDRESSES:
+            page.goto(f"{filled}/{address}?lang={language}")
+            settled(page)
+            name = f"{address} in {language}"
+            assert page.get_by_test_id("stException").count() == 0, name
+            main = page.get_by_test_id("stMain")
+            assert main.evaluate("main => main.scrollWidth") <= 390, name
+            title = page.locator("h1").first.inner_text()
+            assert bool(re.search(r"[\u4e00-\u9fff]", title)) == (language == "zh_CN"), name
+            assert barriers(page) == [], name
+            keep(page, f"{address}-{language}-{scheme}-390")
+        assert page.foreign == []
+        page.context.close()
+
+
+def test_the_keyboard_leaves_a_table_again(filled, open_page):
+    page = open_page(f"{filled}/runs")
+    settled(page)
+    grid = page.get_by_test_id("stDataFrame").first
+    grid.scroll_into_view_if_needed()
+    box = grid.bounding_box()
+    page.mouse.click(box["x"] + 60, box["y"] + 60)
+    inside = "node => node.contains(document.activeElement)"
+    page.wait_for_timeout(500)
+    page.keyboard.press("Tab")
+    assert grid.evaluate(inside), "Tab goes from cell to cell"
+    page.keyboard.press("Escape")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    assert not grid.evaluate(inside)
+    assert page.get_by_text("Esc and then Tab leave it").count() == 1
 
 
 def test_a_shared_address_shows_the_same_view(filled, open_page):
