@@ -15,6 +15,7 @@ from streamlit.navigation.page import StreamlitPage
 def draw(sections: Mapping[str, Sequence[StreamlitPage]]) -> None:
     """Offer every page that this visitor may open, under the name of its section."""
     with st.sidebar, st.container(key="menu", gap="xsmall"):
+        st.markdown("**LLMRec Studio**")
         for section, pages in sections.items():
             offered = [page for page in pages if page.visibility == "visible"]
             if offered:

@@ -39,7 +39,7 @@ def _waits(runs: int, questions: int) -> str:
         parts.append(tn("{count} run waits", "{count} runs wait", runs))
     if questions:
         parts.append(tn("{count} question waits", "{count} questions wait", questions))
-    return f" {t('{what}.', what=', '.join(parts))}" if parts else ""
+    return " " + t("{waiting}.", waiting=", ".join(parts)) if parts else ""
 
 
 def _machine() -> str:

@@ -143,20 +143,37 @@ def run_names(rows: Sequence[Row]) -> Callable[[str], str]:
 def ask(key: str, kind: str, payload: Mapping[str, Any]) -> None:
     """Send a request and remember it under `key`; a session asks the same question once.
 
+    The request stands in the address too, so that it is not lost when the page is loaded again.
+
     Args:
-        key: what the answer is fetched by.
+        key: what the answer is fetched by, and its name in the address.
         kind: of the request, e.g. `explain`.
         payload: the question.
     """
     stamp = json.dumps([kind, payload], sort_keys=True)
-    requests = st.session_state.setdefault("_requests", {})
-    if requests.get(key, ("", ""))[1] != stamp:
-        requests[key] = (records.ledger().request(kind, dict(payload)), stamp)
+    if _asked(key, kind)[1] != stamp:
+        request_id = records.ledger().request(kind, dict(payload))
+        st.session_state["_requests"][key] = (request_id, stamp)
+        st.query_params[key] = request_id
 
 
 def forget(key: str) -> None:
     """Drop the request under `key`, so that it can be asked again."""
     st.session_state.get("_requests", {}).pop(key, None)
+    st.query_params.pop(key, None)
+
+
+def _asked(key: str, kind: str) -> tuple[str | None, str]:
+    """Id and stamp of the request under `key`, asked in this session or named by the address."""
+    requests: dict[str, tuple[str, str]] = st.session_state.setdefault("_requests", {})
+    if key not in requests and key in st.query_params:
+        question = records.ledger().answer(st.query_params[key])
+        if question is None or question.kind != kind:
+            st.query_params.pop(key)
+        else:
+            stamp = json.dumps([kind, question.payload], sort_keys=True)
+            requests[key] = (question.id, stamp)
+    return requests.get(key, (None, ""))
 
 
 Advance = tuple[float, str]
@@ -178,7 +195,7 @@ def answer(
         payload: the question; an answer to another one is not returned. `None` takes any.
         advance: says how far the answer is, once the worker is at it.
     """
-    request_id, stamp = st.session_state.get("_requests", {}).get(key, (None, ""))
+    request_id, stamp = _asked(key, kind)
     if request_id is None or (
         payload is not None and stamp != json.dumps([kind, payload], sort_keys=True)
     ):

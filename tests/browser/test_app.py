@@ -109,12 +109,13 @@ def test_every_page_fits_a_phone_in_chinese_and_english(filled, open_page):
             settled(page)
             name = f"{address} in {language}"
             assert page.get_by_test_id("stException").count() == 0, name
+            assert page.get_by_test_id("stDialog").count() == 0, name
             main = page.get_by_test_id("stMain")
             assert main.evaluate("main => main.scrollWidth") <= 390, name
             title = page.locator("h1").first.inner_text()
             assert bool(re.search(r"[\u4e00-\u9fff]", title)) == (language == "zh_CN"), name
             assert barriers(page) == [], name
-            keep(page, f"{address}-{language}-{scheme}-390")
+            keep(page, f"{address or 'start'}-{language}-{scheme}-390")
         assert page.foreign == []
         page.context.close()
 

@@ -107,6 +107,11 @@ def test_the_address_asks_the_same_again(open_page, ledger, tmp_path):
     link = dict(app.query_params)
     assert link["why_item"] == question.payload["item"] and link["why_asked"]
 
+    now = open_page("recommendations/why_this_item.py", tmp_path, **link)
+    assert not now.exception and "Star Wars" in unescaped(now)
+    assert ledger.claim_request("w") is None, "the answer is still there"
+
+    del link["why_explain_request"]  # as when answers of that age have been removed
     other = open_page("recommendations/why_this_item.py", tmp_path, **link)
     same = ledger.claim_request("w")
     assert same.payload == question.payload

@@ -328,6 +328,23 @@ def test_profile_another_figure_changes_the_chart_and_a_request_is_sent(open_pag
     assert not app.get("plotly_chart")[1:], "one size needs no chart beside the page's own"
 
 
+def test_an_answer_is_still_there_after_the_page_was_loaded_again(open_page, tmp_path):
+    ledger = synthetic.write_study(Settings(tmp_path, f"sqlite:///{tmp_path / 'ledger.db'}", 30.0))
+    app = open_page("measure/profile.py", tmp_path)
+    app.main.get("button")[0].click().run()
+    request_id = app.query_params["profile_request"]
+    asked = ledger.claim_request("w")
+    assert asked.id == request_id
+    row = {"name": "latency_p50_s", "value": 0.02, "unit": "s", "protocol": "request/50/batch-1"}
+    assert ledger.close_request(asked, {"rows": [row]})
+    again = open_page("measure/profile.py", tmp_path, profile_request=request_id)
+    assert "answers a request in 20.0 ms" in unescaped(again)
+    assert ledger.claim_request("w") is None, "nothing is asked a second time"
+    other = open_page("measure/profile.py", tmp_path, profile_request="'; drop table requests")
+    assert not other.exception
+    assert "profile_request" not in other.query_params
+
+
 def test_a_grid_of_a_finished_run_is_refused_and_nothing_is_sent(open_page, tmp_path):
     ledger = synthetic.write_study(Settings(tmp_path, f"sqlite:///{tmp_path / 'ledger.db'}", 30.0))
     app = open_page("measure/profile.py", tmp_path)
