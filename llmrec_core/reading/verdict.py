@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from llmrec_core.language import t
 from llmrec_core.metrics.intervals import Difference
 from llmrec_core.reading import number_format
-from llmrec_core.reading.choice import Question, choose, monthly
+from llmrec_core.reading.choice import Choice, Question, choose, monthly
 from llmrec_core.reading.comparison import best_first, spread
 from llmrec_core.reading.extra_hit import price_of_a_hit
 from llmrec_core.reading.limits import Limits
@@ -28,17 +28,18 @@ from llmrec_core.reading.turns import turns
 
 @dataclass(frozen=True)
 class Traffic:
-    """What a reader needs: the traffic, its budget, how fast it must be, what a hit brings."""
+    """What a reader needs: the traffic, what a hit brings, and limits; `None` = no limit."""
 
     requests_per_month: float = 1e7
     usd_per_month: float | None = None
     p95_s: float | None = None
     hit_worth_usd: float = 0.001
+    usd_per_million: float | None = None
 
     @property
     def limits(self) -> Limits:
         """What the reader can afford."""
-        return Limits(self.p95_s, None, self.usd_per_month, self.requests_per_month)
+        return Limits(self.p95_s, self.usd_per_million, self.usd_per_month, self.requests_per_month)
 
 
 DEFAULT_TRAFFIC = Traffic()
@@ -52,6 +53,8 @@ class Verdict:
     """`yes`, `no`, `not yet` or `unknown`."""
     headline: str
     sentence: str
+    choice: Choice
+    """The row to take within the limits, as Decide says it."""
     cards: tuple[Card, ...] = ()
     extra_hit: str = ""
     break_even: str = ""
@@ -93,10 +96,11 @@ def judge(
         pricing: what the reader has typed.
     """
     question = Question(metric, protocol, users, pricing)
+    choice = choose(rows, traffic.limits, question)
     ranked = best_first(rows, metric, protocol)
     if not ranked:
         nothing = t("No run has finished yet, so there is nothing to compare.")
-        return Verdict("unknown", t("Not measured yet"), nothing)
+        return Verdict("unknown", t("Not measured yet"), nothing, choice)
     language = next((row for row in ranked if row.language_model_decides), None)
     classical = next((row for row in ranked if not row.uses_language_model), None)
     offers = cards(ranked, traffic.limits, question)
@@ -112,6 +116,7 @@ def judge(
             "unknown",
             t("Not measured yet"),
             missing,
+            choice,
             offers,
             silent=silent,
             protocol=rests_on,
@@ -127,12 +132,13 @@ def judge(
         answer,
         _headline(answer, language, classical, gap, users),
         _sentence(language, classical, gap, traffic, question),
+        choice,
         offers,
         extra,
         even,
         turns(rows, question),
         silent,
-        sure=sure_words(rows, traffic.limits, question),
+        sure=sure_words(choice, rows, traffic.limits, question),
         protocol=rests_on,
         language=language,
         classical=classical,
@@ -248,9 +254,9 @@ def _costs(language: Row, classical: Row, traffic: Traffic, pricing: Pricing) ->
     )
 
 
-def sure_words(rows: Sequence[Row], limits: Limits, question: Question) -> str:
+def sure_words(choice: Choice, rows: Sequence[Row], limits: Limits, question: Question) -> str:
     """How often the choice within the limits stays the choice; empty where it cannot be known."""
-    chosen = choose(rows, limits, question).row
+    chosen = choice.row
     share = None if chosen is None else share_stays(rows, chosen, limits, question)
     if chosen is None or share is None:
         return ""

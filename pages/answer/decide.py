@@ -119,17 +119,16 @@ def say_choice(
         widgets.say(choice.sentence, size="large")
         if choice.why_not:
             widgets.say(choice.why_not)
-        sure = sure_words(rows, limits, question)
+        sure = sure_words(choice, rows, limits, question)
         if sure:
             widgets.caption(sure)
         if choice.row is not None:
-            millions = needs.kept_millions()
-            bill = monthly(choice.row, millions * needs.MILLION, question.pricing, limits.p95_s)
+            bill = monthly(choice.row, limits.requests_per_month, question.pricing, limits.p95_s)
             widgets.caption(
                 t(
                     "{millions:g} million requests a month, in whole machines with a spare: "
                     "{bill}.",
-                    millions=millions,
+                    millions=limits.requests_per_month / needs.MILLION,
                     bill=number_format.figure(bill),
                 )
             )

@@ -99,6 +99,8 @@ def offer(card: Card) -> None:
     widgets.caption(card.note)
 
 
+if finding.choice.row is None:
+    widgets.say(f"{finding.choice.sentence} {finding.choice.why_not}")
 for column, card in zip(st.columns(len(finding.cards) or 1), finding.cards, strict=False):
     with column, st.container(border=True, height="stretch"):
         offer(card)

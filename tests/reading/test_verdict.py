@@ -100,7 +100,7 @@ def test_one_traffic_has_one_price():
         assert card.usd_per_month == monthly(card.row, 3e6, AS_RECORDED)
 
 
-def test_the_cards_are_cheapest_sensible_within_budget_and_best_and_one_row_has_one_card():
+def test_the_cards_are_cheapest_sensible_the_choice_and_best_and_one_row_has_one_card():
     rows = [
         make("pop", "popularity", ndcg=0.1, per_s=1000),
         make("knn", "item-knn", ndcg=0.3, per_s=100),
@@ -109,10 +109,28 @@ def test_the_cards_are_cheapest_sensible_within_budget_and_best_and_one_row_has_
     users = {"pop": people(0.1), "knn": people(0.3), "LM": people(0.5)}
     found = judge(rows, users, traffic=verdict.Traffic(1e6, 1000.0, 1.0))
     assert [(card.title, card.row.name) for card in found.cards] == [
-        ("Cheapest sensible · Best within budget", "knn"),
+        ("Cheapest sensible · The one to take", "knn"),
         ("Best quality", "LM"),
     ]
     assert found.cards[0].hits.value == pytest.approx(50)
+
+
+def test_the_card_to_take_is_the_choice_the_cheapest_of_those_that_cannot_be_told_apart():
+    rows = [make("dear", ndcg=0.31, per_s=1), make("cheap", ndcg=0.3, per_s=100)]
+    found = judge(rows, {"dear": mixed(0.31), "cheap": split(0.3)})
+    card = next(card for card in found.cards if "The one to take" in card.title)
+    assert card.row is found.choice.row
+    assert (card.row.name, card.note.split("; ")[-1]) == (
+        "cheap",
+        "not distinguishable from dear, which costs more",
+    )
+
+
+def test_a_price_limit_holds_as_on_decide():
+    rows = [make("EASE", ndcg=0.4, per_s=1), make("LM", "cross-encoder", "minilm-l6", per_s=0.1)]
+    found = judge(rows, {}, traffic=verdict.Traffic(usd_per_million=0.01))
+    assert found.choice.row is None
+    assert not any("The one to take" in card.title for card in found.cards)
 
 
 def with_slice(row, people_in_it, value=0.3):
