@@ -49,7 +49,7 @@ finding = verdict.judge(
 with st.container(border=True):
     widgets.say(finding.headline, size="large")
     widgets.say(finding.sentence)
-    for line in (finding.sure, finding.protocol, finding.silent):
+    for line in (finding.exact, finding.sure, finding.protocol, finding.silent):
         if line:
             widgets.caption(line)
 data_doubts.beside(rows)

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from llmrec_core.reading import verdict
+from llmrec_core.reading import number_format, verdict
 from llmrec_core.reading.choice import monthly
 from llmrec_core.reading.people import of_mapping
 from llmrec_core.reading.pricing import AS_RECORDED
 from llmrec_core.types import Measurement
-from tests.reading.rows import PROTOCOL, USERS, make, mixed, people, split
+from tests.reading.rows import PROTOCOL, USERS, figure_changed, make, mixed, people, split
 
 
 def judge(rows, users, hits=None, traffic=verdict.DEFAULT_TRAFFIC):
@@ -19,7 +19,7 @@ def judge(rows, users, hits=None, traffic=verdict.DEFAULT_TRAFFIC):
 @pytest.mark.parametrize(
     ("language_users", "answer", "headline"),
     [
-        (people(0.5), "yes", "Yes, in quality"),
+        (people(0.5), "yes", "Yes"),
         (people(0.1), "no", "No"),
         (mixed(0.21), "not yet", "Not yet: about"),
     ],
@@ -28,7 +28,9 @@ def test_the_verdict_follows_the_paired_interval(language_users, answer, headlin
     classical, language = make("EASE"), make("LM", "cross-encoder", "minilm-l6", per_s=1)
     found = judge([classical, language], {"EASE": split(0.2), "LM": language_users})
     assert (found.answer, found.headline.startswith(headline)) == (answer, True)
-    assert "better" not in found.sentence
+    assert found.headline == headline or answer == "not yet"
+    assert not {"better", "paired", "NDCG@10"} & set(found.sentence.split())
+    assert "Exactly: the paired NDCG@10 difference of LM and EASE is " in found.exact
 
 
 def test_the_headline_says_how_many_more_people_would_settle_it():
@@ -55,8 +57,8 @@ def test_too_few_people_are_no_answer():
 def test_a_cascade_that_changes_nothing_is_called_the_same():
     classical, cascade = make("EASE"), make("cascade", "cascade", "minilm-l6", per_s=1)
     found = judge([classical, cascade], {"EASE": people(0.2), "cascade": people(0.2)})
-    assert "the same for every user over 100 users" in found.sentence
-    assert "+0.0" not in found.sentence + found.extra_hit
+    assert "the same for every user over 100 people" in found.exact
+    assert "+0.0" not in found.exact + found.sentence + found.extra_hit
 
 
 def test_a_language_model_without_weight_in_the_blend_is_no_language_model():
@@ -68,7 +70,7 @@ def test_a_language_model_without_weight_in_the_blend_is_no_language_model():
     users = {row.run_id: split(row.figure("ndcg@10").value, 0.01) for row in rows}
     found = judge(rows, users)
     assert found.language.name == "Reader"
-    assert "Reader, the best language model here" in found.sentence
+    assert "in the top 10 with Reader, 50 with Cheap; " in found.sentence
     assert "Silent cascade, because validation gave its language model no weight" in found.silent
     assert "no weight in the blend" in found.cards[-1].note
     heard = replace(silent, documents={**silent.documents, "model": {"blend": 0.1}})
@@ -90,6 +92,88 @@ def test_an_extra_hit_costs_the_difference_of_the_bills_over_the_extra_hits():
     assert "20.0 extra hits per 100 requests" in found.extra_hit
     assert f"${each:.6f}"[:7] in found.extra_hit
     assert "gains" in found.break_even
+
+
+# ── quality, limits and worth make one answer ────────────────────────────────────────────────────
+
+CHEAP = make("EASE", per_s=1000, p95=0.001)
+DEAR = make("LM", "cross-encoder", "minilm-l6", per_s=5, ndcg=0.4, hits=0.7, p95=0.4)
+BETTER = {"EASE": people(0.2), "LM": people(0.4)}
+TWENTY_MORE = {"EASE": people(0.0), "LM": people(lambda user: float(user < 20))}
+MORE_USD = monthly(DEAR, 1e8, AS_RECORDED).value - monthly(CHEAP, 1e8, AS_RECORDED).value
+EVEN = MORE_USD / (1e8 * 0.2)
+"""What a hit is worth where the extra hits of 20 in 100 people pay for themselves, at 1e8 requests."""
+
+
+def of_hits_worth(worth, **limits):
+    traffic = verdict.Traffic(1e8, hit_worth_usd=worth, **limits)
+    return judge([CHEAP, DEAR], BETTER, TWENTY_MORE, traffic)
+
+
+@pytest.mark.parametrize(
+    ("share", "answer", "headline"),
+    # 20 of 100 people find more, 13 to 29 by the exact interval: between 20/29 and 20/13 of the
+    # price that is even in the mean, the people asked do not decide
+    [(4, "yes", "Yes"), (1.2, "not yet", "Not yet: about "), (0.2, "no", "No"), (0, "no", "No")],
+)
+def test_a_better_model_pays_where_its_extra_hits_are_worth_more_than_they_cost(
+    share, answer, headline
+):
+    found = of_hits_worth(share * EVEN)
+    assert found.answer == answer
+    assert found.headline.startswith(headline)
+    assert "at 100 M requests a month the extra hits are worth $" in found.sentence
+    assert f"cost {number_format.dollars(MORE_USD)}." in found.sentence
+    assert ("gains" if share > 1 else "loses") in found.break_even
+
+
+def test_more_people_settle_whether_the_extra_hits_are_worth_their_cost():
+    # 0.2 extra hits a person, 0.2 / 1.2 of them pay for the cost: what stands out from 0 is 0.0333
+    # with a deviation of 0.4, so (2.8 · 0.4 ÷ 0.0333)² = 1129 people, about 1000 more than 100
+    assert of_hits_worth(1.2 * EVEN).headline == (
+        "Not yet: about 1,000 more people would settle it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("limit", "why"),
+    [
+        ({"p95_s": 0.05}, "LM breaks a limit: its p95 of 400 ms is above 50.0 ms."),
+        ({"usd_per_month": 1000.0}, "a month is above $1,000."),
+        ({"usd_per_million": 1.0}, "per million is above $1.00."),
+    ],
+)
+def test_a_better_model_that_breaks_a_limit_is_no(limit, why):
+    assert of_hits_worth(4 * EVEN).answer == "yes"
+    found = of_hits_worth(4 * EVEN, **limit)
+    assert (found.answer, found.headline) == ("no", "No")
+    assert found.sentence.endswith(why)
+
+
+def test_a_smaller_language_model_that_keeps_the_limits_answers_for_its_kind():
+    small = make("Small LM", "cross-encoder", "minilm-l6", per_s=900, ndcg=0.3, p95=0.002)
+    users = BETTER | {"Small LM": people(0.3)}
+    hits = TWENTY_MORE | {"Small LM": people(lambda user: float(user < 20))}
+    found = judge([CHEAP, DEAR, small], users, hits, verdict.Traffic(1e6, None, 0.05))
+    assert (found.answer, found.language.name) == ("yes", "Small LM")
+    assert "the language model costs no more" in found.sentence
+    assert judge([CHEAP, DEAR, small], users, hits).language.name == "LM"
+
+
+def test_where_nothing_cheap_keeps_the_limits_the_language_model_that_does_is_taken():
+    slow = make("EASE", p95=0.4)
+    fast = make("LM", "cross-encoder", "minilm-l6", ndcg=0.1, p95=0.001)
+    users = {"EASE": people(0.2), "LM": people(0.1)}
+    found = judge([slow, fast], users, traffic=verdict.Traffic(p95_s=0.05))
+    assert (found.answer, found.choice.row.name) == ("yes", "LM")
+    assert "no recommender without a language model is known to keep" in found.sentence
+
+
+def test_a_better_model_without_a_price_is_not_yet_answered():
+    unpriced = figure_changed(DEAR, "usd_per_hour", value=None, reason="nobody sells it")
+    found = judge([CHEAP, unpriced], BETTER, TWENTY_MORE, verdict.Traffic(1e8))
+    assert (found.answer, found.headline) == ("unknown", "Not yet: its price is not known")
+    assert "what a month costs is not known: " in found.sentence
 
 
 def test_one_traffic_has_one_price():
