@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from llmrec_core.language import t
-from llmrec_core.reading import number_format, pays
+from llmrec_core.reading import number_format, pays, tried
 from llmrec_core.reading.choice import Choice, Question, choose
 from llmrec_core.reading.comparison import best_first
 from llmrec_core.reading.extra_hit import price_of_a_hit
@@ -22,7 +22,7 @@ from llmrec_core.reading.pricing import AS_RECORDED, Pricing
 from llmrec_core.reading.protocols import in_words
 from llmrec_core.reading.row import Row
 from llmrec_core.reading.stability import share_stays
-from llmrec_core.reading.turns import turns
+from llmrec_core.reading.turns import ahead, turns
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,10 @@ class Verdict:
     turns: tuple[str, ...] = ()
     silent: str = ""
     """Which rows carry a language model that has no say in their order."""
+    ahead: str = ""
+    """Where a language model does better."""
+    tried: str = ""
+    """Which language models were tried."""
     exact: str = ""
     """The difference in quality with its interval."""
     sure: str = ""
@@ -119,6 +123,7 @@ def judge(
             choice,
             offers,
             silent=silent,
+            tried=tried.words(rows),
             protocol=rests_on,
             language=language,
             classical=classical,
@@ -138,6 +143,8 @@ def judge(
         even,
         turns(rows, question),
         silent,
+        ahead=ahead(rows, traffic.limits, question),
+        tried=tried.words(rows),
         exact=pays.exact(pair),
         sure=sure_words(choice, rows, traffic.limits, question),
         protocol=rests_on,

@@ -49,6 +49,9 @@ finding = verdict.judge(
 with st.container(border=True):
     widgets.say(finding.headline, size="large")
     widgets.say(finding.sentence)
+    if finding.ahead:
+        widgets.say(finding.ahead)
+    widgets.say(finding.tried)
     for line in (finding.exact, finding.sure, finding.protocol, finding.silent):
         if line:
             widgets.caption(line)

@@ -233,6 +233,53 @@ def test_slices_are_compared_user_by_user_where_their_users_are_known():
     assert "LM leads" in judge([a, b], users).turns[0]
 
 
+def test_where_a_language_model_does_better_is_said_of_slices_and_of_everybody():
+    a, b = make("EASE"), make("LM", "cross-encoder", "minilm-l6", p95=0.4)
+    a, b = with_slice(a, 50), with_slice(b, 50)
+    a = replace(a, documents={**a.documents, "slices": {"cold items": list(range(50))}})
+    cold = {"EASE": people(0.2), "LM": people(lambda user: 0.5 if user < 50 else 0.0)}
+    better = "Where a language model does better: "
+    assert judge([a, b], cold).ahead == f"{better}cold items (50)."
+    all_of_them = {"EASE": people(0.2), "LM": people(0.5)}
+    assert judge([a, b], all_of_them).ahead == f"{better}all who were asked (100), cold items (50)."
+    slow = judge([a, b], all_of_them, traffic=verdict.Traffic(p95_s=0.05))
+    assert slow.ahead == f"{better}nowhere measured so far.", "it breaks a limit"
+
+
+def test_a_slice_of_few_people_is_no_place_where_a_language_model_does_better():
+    a, b = make("EASE"), make("LM", "cross-encoder", "minilm-l6")
+    rows = [with_slice(a, 7), with_slice(b, 7)]
+    rows[0] = replace(rows[0], documents={**a.documents, "slices": {"cold items": list(range(7))}})
+    users = {"EASE": people(0.2), "LM": people(lambda user: 0.5 if user < 7 else 0.1)}
+    assert judge(rows, users).ahead.endswith("nowhere measured so far.")
+
+
+def sized(name, backbone, parameters):
+    row = make(name, "cross-encoder" if "minilm" in backbone else "decoder", backbone)
+    figure = Measurement("parameters", parameters, "1", protocol="run", reason="not recorded")
+    return replace(row, figures=(*row.figures, figure))
+
+
+def test_the_language_models_that_were_tried_and_the_largest_are_named():
+    rows = [
+        make("EASE"),
+        sized("A part of MiniLM", "minilm-l6", 15.5e6),
+        sized("The same once more", "minilm-l6", 16e6),
+        sized("SmolLM2", "smollm2-135m", 135e6),
+        sized("Own", "somebody/own-7b", 7.1e9),
+    ]
+    assert judge(rows, {}).tried == (
+        "Tried: 3 language models, the largest own-7b (7.10 G parameters)."
+    )
+    # of MiniLM two layers were served; the model that was tried has 22.7 million parameters
+    assert judge(rows[:3], {}).tried == (
+        "Tried: 1 language model, all-MiniLM-L6-v2 (22.7 M parameters)."
+    )
+    assert judge(rows[:1], {}).tried == "No language model has been tried yet."
+    unknown = [rows[0], sized("Own", "own-folder", None)]
+    assert judge(unknown, {}).tried == "Tried: 1 language model, own-folder; no size is recorded."
+
+
 def test_slices_of_few_people_get_no_advice_and_empty_ones_are_named_once():
     rows = [make("EASE"), make("LM", "cross-encoder", "minilm-l6")]
     users = {"EASE": people(0.2), "LM": people(0.5)}
