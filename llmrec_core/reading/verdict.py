@@ -72,6 +72,8 @@ class Verdict:
     """On what the verdict rests, in plain words."""
     language: Row | None = None
     classical: Row | None = None
+    pair: pays.Pair | None = None
+    """The two that are compared, where there are two."""
 
 
 def noun(dataset: str) -> str:
@@ -150,6 +152,7 @@ def judge(
         protocol=rests_on,
         language=language,
         classical=classical,
+        pair=pair,
     )
 
 
