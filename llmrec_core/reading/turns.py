@@ -9,6 +9,7 @@ from llmrec_core.reading import number_format
 from llmrec_core.reading.choice import Question, broken_limits
 from llmrec_core.reading.comparison import best_first, difference
 from llmrec_core.reading.limits import Limits
+from llmrec_core.reading.pays import best_of_each
 from llmrec_core.reading.people import MIN_PEOPLE, NOBODY
 from llmrec_core.reading.row import Row, document_of
 from llmrec_core.retelling import retold
@@ -64,15 +65,15 @@ def ahead(rows: Sequence[Row], limits: Limits, question: Question) -> str:
         limits: of the reader; what breaks one is no offer, however good it is there.
         question: what is compared by.
     """
-    offered = [
-        row
-        for row in rows
-        if not row.language_model_decides or not broken_limits(row, limits, question.pricing)
-    ]
     places = []
     for name, people in slice_sizes(rows, question.metric, question.protocol).items():
-        pair = _best_of_each(offered, name, question) if people >= MIN_PEOPLE else None
-        if pair is not None and _leader(rows, name, *pair, question)[0] is pair[0]:
+        ranked = best_first(rows, question.metric, question.protocol, name)
+        language, classical = best_of_each(ranked, limits, question.pricing)
+        if people < MIN_PEOPLE or language is None or classical is None:
+            continue
+        if broken_limits(language, limits, question.pricing):
+            continue
+        if _leader(rows, name, language, classical, question)[0] is language:
             words = t("all who were asked") if name == "all" else retold(name)
             places.append(t("{slice} ({people})", slice=words, people=people))
     if not places:
@@ -80,19 +81,11 @@ def ahead(rows: Sequence[Row], limits: Limits, question: Question) -> str:
     return t("Where a language model does better: {places}.", places=", ".join(places))
 
 
-def _best_of_each(rows: Sequence[Row], name: str, question: Question) -> tuple[Row, Row] | None:
-    """The best row of a slice in which a language model decides, and the best without one."""
-    ranked = best_first(rows, question.metric, question.protocol, name)
-    language = next((row for row in ranked if row.language_model_decides), None)
-    classical = next((row for row in ranked if not row.uses_language_model), None)
-    return None if language is None or classical is None else (language, classical)
-
-
 def _turn(rows: Sequence[Row], name: str, question: Question) -> str:
-    pair = _best_of_each(rows, name, question)
-    if pair is None:
+    ranked = best_first(rows, question.metric, question.protocol, name)
+    language, classical = best_of_each(ranked, Limits(), question.pricing)
+    if language is None or classical is None:
         return ""
-    language, classical = pair
     a, b = (row.figure(question.metric, question.protocol, name) for row in (language, classical))
     words = retold(name)
     return t(

@@ -246,6 +246,16 @@ def test_where_a_language_model_does_better_is_said_of_slices_and_of_everybody()
     assert slow.ahead == f"{better}nowhere measured so far.", "it breaks a limit"
 
 
+def test_it_does_better_than_the_cheap_row_that_keeps_the_limits_as_the_answer_says():
+    slow, quick = make("Slow", ndcg=0.6, p95=0.4), make("Quick", ndcg=0.2, p95=0.01)
+    language = make("LM", "cross-encoder", "minilm-l6", ndcg=0.4, p95=0.01)
+    users = {"Slow": people(0.6), "Quick": people(0.2), "LM": people(0.4)}
+    found = judge([slow, quick, language], users, traffic=verdict.Traffic(p95_s=0.05))
+    assert (found.answer, found.classical.name, found.choice.row.name) == ("yes", "Quick", "LM")
+    assert found.ahead == "Where a language model does better: all who were asked (100)."
+    assert judge([slow, quick, language], users).answer == "no"
+
+
 def test_a_slice_of_few_people_is_no_place_where_a_language_model_does_better():
     a, b = make("EASE"), make("LM", "cross-encoder", "minilm-l6")
     rows = [with_slice(a, 7), with_slice(b, 7)]
