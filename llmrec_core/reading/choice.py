@@ -29,6 +29,7 @@ from llmrec_core.reading.pricing import (
     usd_per_million,
 )
 from llmrec_core.reading.row import Row, machine_of
+from llmrec_core.retelling import retold
 from llmrec_core.types import Measurement
 
 
@@ -177,6 +178,8 @@ def failing(
 
     These are the next best row, or all finished ones when none keeps the limits.
     """
+    if choice.row is None and choice.next_best is None:
+        return []
     if choice.row is None:
         return [row for row in rows if row.state == "finished"]
     other = choice.next_best
@@ -212,6 +215,10 @@ def choose(rows: Sequence[Row], limits: Limits, question: Question) -> Choice:
             protocol=question.protocol,
         )
         return Choice(None, None, nothing, "")
+    if question.slice != "all":
+        people = slice_size(ranked, question)
+        if people < MIN_PEOPLE:
+            return _too_few(question.slice, people)
     picked = pick(ranked, limits, question)
     if picked is None:
         return _nothing_fits(ranked, limits, question.pricing)
@@ -234,6 +241,23 @@ def choose(rows: Sequence[Row], limits: Limits, question: Question) -> Choice:
         fails = t("The next best, {name}, fails: {why}.", name=next_best.name, why=why_broken)
         return Choice(chosen, next_best, sentence, fails)
     return Choice(chosen, next_best, sentence, _why_not(chosen, next_best, question))
+
+
+def slice_size(rows: Sequence[Row], question: Question) -> int:
+    """How many people of the slice were asked, by the row that was asked most."""
+    figures = [row.figure(question.metric, question.protocol, question.slice) for row in rows]
+    return max((figure.n or 0 for figure in figures), default=0)
+
+
+def _too_few(name: str, people: int) -> Choice:
+    """No choice: what so few people say holds for nobody else."""
+    few = t(
+        "No advice for {slice}: {people} people were asked, fewer than {fewest}.",
+        slice=retold(name),
+        people=people,
+        fewest=MIN_PEOPLE,
+    )
+    return Choice(None, None, few, "")
 
 
 def _nothing_fits(ranked: Sequence[Row], limits: Limits, pricing: Pricing) -> Choice:

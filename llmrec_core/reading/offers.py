@@ -1,4 +1,4 @@
-"""Three offers for one's traffic: the cheapest sensible row, the best in budget, the best."""
+"""Three offers for one's traffic: the cheapest sensible row, the one to take, the best."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from llmrec_core.language import t
-from llmrec_core.reading.choice import Question, broken_limits, monthly
+from llmrec_core.reading.choice import Question, broken_limits, monthly, pick
 from llmrec_core.reading.limits import Limits
 from llmrec_core.reading.pricing import price_or_infinity
 from llmrec_core.reading.row import Row, candidates_of
@@ -49,9 +49,16 @@ def cards(ranked: Sequence[Row], limits: Limits, question: Question) -> tuple[Ca
         question: what is chosen by.
     """
     offers: list[tuple[str, Row, str]] = [(t("Cheapest sensible"), *_sensible(ranked, question))]
-    within = [row for row in ranked if not broken_limits(row, limits, question.pricing)]
-    if within:
-        offers.append((t("Best within budget"), within[0], _tie_note(within[0], within, question)))
+    picked = pick(ranked, limits, question)
+    if picked is not None:
+        chosen, best = picked
+        within = [row for row in ranked if not broken_limits(row, limits, question.pricing)]
+        note = (
+            _tie_note(chosen, within, question)
+            if chosen is best
+            else t("not distinguishable from {name}, which costs more", name=best.name)
+        )
+        offers.append((t("The one to take"), chosen, note))
     offers.append((t("Best quality"), ranked[0], _tie_note(ranked[0], ranked, question)))
     merged: dict[str, tuple[list[str], Row, list[str]]] = {}
     for title, row, note in offers:

@@ -30,7 +30,7 @@ from llmrec_core.reading import (
     svg,
     verdict,
 )
-from llmrec_core.reading.choice import Choice, Question, choose, monthly
+from llmrec_core.reading.choice import Choice, monthly
 from llmrec_core.reading.comparison import comparability
 from llmrec_core.reading.glossary import GLOSSARY, METHOD_TITLES, METHODS
 from llmrec_core.reading.groups import grouped
@@ -126,6 +126,9 @@ def needs_words(traffic: verdict.Traffic) -> str:
     if traffic.usd_per_month is not None:
         budget = number_format.dollars(traffic.usd_per_month)
         parts.append(t("at most {budget} a month", budget=budget))
+    if traffic.usd_per_million is not None:
+        price = number_format.dollars(traffic.usd_per_million)
+        parts.append(t("at most {price} per million", price=price))
     if traffic.p95_s is not None:
         parts.append(t("p95 within {p95}", p95=number_format.duration(traffic.p95_s)))
     worth = number_format.small_dollars(traffic.hit_worth_usd)
@@ -305,16 +308,15 @@ def gather(
             0, t("No record tells people with tied last items apart, so nobody is left out.")
         )
     finding = verdict.judge(rows, METRIC, protocol, users, hits, traffic, pricing)
-    choice = choose(rows, traffic.limits, Question(METRIC, protocol, users, pricing))
     return Content(
         title[study],
         protocol,
         rows,
         finding,
         pareto.chart(rows, METRIC, protocol, "usd_per_million", pricing=pricing),
-        choice,
+        finding.choice,
         traffic.limits,
-        plan_words(choice, traffic, pricing),
+        plan_words(finding.choice, traffic, pricing),
         _explained(ledger, finding),
         comment,
         pricing,

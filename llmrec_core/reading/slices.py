@@ -13,6 +13,7 @@ from llmrec_core.reading.row import Row
 from llmrec_core.reading.study_tables import HIGH, LOW, RUN, USERS
 from llmrec_core.reading.table import Cell, Column, Table, make
 from llmrec_core.reading.ties import VALUE
+from llmrec_core.reading.turns import slice_sizes
 from llmrec_core.retelling import retold
 from llmrec_core.types import Measurement
 
@@ -125,9 +126,5 @@ def recorded_slices(rows: Sequence[Row], metric: str, protocol: str) -> Table:
 
 def empty_groups(rows: Sequence[Row], metric: str, protocol: str) -> list[str]:
     """Slices that hold none of the people of these rows."""
-    counts: dict[str, int] = {}
-    for row in rows:
-        for figure in row.figures:
-            if (figure.name, figure.protocol) == (metric, protocol):
-                counts[figure.slice] = max(counts.get(figure.slice, 0), figure.n or 0)
+    counts = slice_sizes(rows, metric, protocol)
     return [retold(name) for name, people in counts.items() if not people]

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from llmrec_core.language import t
 from llmrec_core.reading import number_format
-from llmrec_core.reading.choice import Question
+from llmrec_core.reading.choice import Question, broken_limits
 from llmrec_core.reading.comparison import best_first, difference
+from llmrec_core.reading.limits import Limits
+from llmrec_core.reading.pays import best_of_each
 from llmrec_core.reading.people import MIN_PEOPLE, NOBODY
 from llmrec_core.reading.row import Row, document_of
 from llmrec_core.retelling import retold
@@ -19,11 +21,7 @@ def turns(rows: Sequence[Row], question: Question) -> tuple[str, ...]:
     Slices of fewer than `MIN_PEOPLE` people get no advice; they are named together, as are empty
     ones.
     """
-    sizes: dict[str, int] = {}
-    for row in rows:
-        for figure in row.figures:
-            if (figure.name, figure.protocol) == (question.metric, question.protocol):
-                sizes[figure.slice] = max(sizes.get(figure.slice, 0), figure.n or 0)
+    sizes = slice_sizes(rows, question.metric, question.protocol)
     sizes.pop("all", None)
     sentences = [
         sentence
@@ -49,10 +47,43 @@ def turns(rows: Sequence[Row], question: Question) -> tuple[str, ...]:
     return tuple(sentences)
 
 
+def slice_sizes(rows: Sequence[Row], metric: str, protocol: str) -> dict[str, int]:
+    """How many people each slice of the rows holds, everybody's among them."""
+    sizes: dict[str, int] = {}
+    for row in rows:
+        for figure in row.figures:
+            if (figure.name, figure.protocol) == (metric, protocol):
+                sizes[figure.slice] = max(sizes.get(figure.slice, 0), figure.n or 0)
+    return sizes
+
+
+def ahead(rows: Sequence[Row], limits: Limits, question: Question) -> str:
+    """Where a language model that keeps the limits ranks better beyond the interval, in a sentence.
+
+    Args:
+        rows: of the study.
+        limits: of the reader; what breaks one is no offer, however good it is there.
+        question: what is compared by.
+    """
+    places = []
+    for name, people in slice_sizes(rows, question.metric, question.protocol).items():
+        ranked = best_first(rows, question.metric, question.protocol, name)
+        language, classical = best_of_each(ranked, limits, question.pricing)
+        if people < MIN_PEOPLE or language is None or classical is None:
+            continue
+        if broken_limits(language, limits, question.pricing):
+            continue
+        if _leader(rows, name, language, classical, question)[0] is language:
+            words = t("all who were asked") if name == "all" else retold(name)
+            places.append(t("{slice} ({people})", slice=words, people=people))
+    if not places:
+        return t("Where a language model does better: nowhere measured so far.")
+    return t("Where a language model does better: {places}.", places=", ".join(places))
+
+
 def _turn(rows: Sequence[Row], name: str, question: Question) -> str:
     ranked = best_first(rows, question.metric, question.protocol, name)
-    language = next((row for row in ranked if row.language_model_decides), None)
-    classical = next((row for row in ranked if not row.uses_language_model), None)
+    language, classical = best_of_each(ranked, Limits(), question.pricing)
     if language is None or classical is None:
         return ""
     a, b = (row.figure(question.metric, question.protocol, name) for row in (language, classical))
@@ -65,30 +96,36 @@ def _turn(rows: Sequence[Row], name: str, question: Question) -> str:
         first=number_format.figure(a),
         classical=classical.name,
         second=number_format.figure(b),
-        leader=_leader(rows, name, language, classical, question),
+        leader=_leader(rows, name, language, classical, question)[1],
     )
 
 
 def _leader(
     rows: Sequence[Row], part: str, language: Row, classical: Row, question: Question
-) -> str:
-    """Who leads: paired where the record names the users, else by whether the intervals overlap."""
-    leads = {row.run_id: t("{name} leads", name=row.name) for row in (language, classical)}
-    members = members_of(rows, part, question.protocol)
-    if members:
+) -> tuple[Row | None, str]:
+    """Who leads, and that in words; nobody where the two cannot be told apart.
+
+    Paired where the record names the users, else by whether the intervals overlap.
+    """
+    members = None if part == "all" else members_of(rows, part, question.protocol)
+    if members or part == "all":
         mine, theirs = (question.users.get(row.run_id, NOBODY) for row in (language, classical))
         gap = difference(mine, theirs, members)
         if gap is None or not gap.distinguishable:
-            return t("not distinguishable")
-        return leads[(language if gap.mean > 0 else classical).run_id]
+            return None, t("not distinguishable")
+        return _leads(language if gap.mean > 0 else classical)
     a, b = (row.figure(question.metric, question.protocol, part) for row in (language, classical))
     if a.low is None or a.high is None or b.low is None or b.high is None:
-        return t("no interval recorded")
+        return None, t("no interval recorded")
     if a.low > b.high:
-        return leads[language.run_id]
+        return _leads(language)
     if b.low > a.high:
-        return leads[classical.run_id]
-    return t("not distinguishable, the intervals overlap")
+        return _leads(classical)
+    return None, t("not distinguishable, the intervals overlap")
+
+
+def _leads(row: Row) -> tuple[Row, str]:
+    return row, t("{name} leads", name=row.name)
 
 
 def members_of(rows: Sequence[Row], part: str, protocol: str) -> list[int] | None:

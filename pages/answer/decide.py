@@ -20,7 +20,7 @@ from llmrec_core.reading.limits import Limits
 from llmrec_core.reading.pricing import AXES, usd_per_million
 from llmrec_core.reading.row import Row
 from llmrec_core.reading.several_runs import FEWEST, MOST
-from llmrec_core.reading.turns import members_of
+from llmrec_core.reading.turns import members_of, slice_sizes
 from llmrec_core.reading.verdict import sure_words
 from pages.answer import price_difference
 from pages.shared import (
@@ -68,7 +68,8 @@ def picked(rows: list[Row], devices: dict[str, Device]) -> Picked:
     )
     with protocol_column:
         protocol = widgets.protocol_picker(rows, "decide_protocol") or ""
-    parts = [figure.slice for row in rows for figure in row.figures if figure.protocol == protocol]
+    sizes = slice_sizes(rows, metric, protocol)
+    parts = [name for name, people in sizes.items() if people]
     part = address.choose(
         slice_column.selectbox,
         t("Users"),
@@ -119,17 +120,16 @@ def say_choice(
         widgets.say(choice.sentence, size="large")
         if choice.why_not:
             widgets.say(choice.why_not)
-        sure = sure_words(rows, limits, question)
+        sure = sure_words(choice, rows, limits, question)
         if sure:
             widgets.caption(sure)
         if choice.row is not None:
-            millions = needs.kept_millions()
-            bill = monthly(choice.row, millions * needs.MILLION, question.pricing, limits.p95_s)
+            bill = monthly(choice.row, limits.requests_per_month, question.pricing, limits.p95_s)
             widgets.caption(
                 t(
                     "{millions:g} million requests a month, in whole machines with a spare: "
                     "{bill}.",
-                    millions=millions,
+                    millions=limits.requests_per_month / needs.MILLION,
                     bill=number_format.figure(bill),
                 )
             )
@@ -250,6 +250,9 @@ if any(row.members for row in measured) and st.toggle(
     measured = records.rows(study)
 rows, pricing, devices = measured, frame.pricing(), hardware.catalogue()
 view = picked(rows, devices)
+nobody = slices.empty_groups(rows, view.metric, view.protocol)
+if nobody:
+    widgets.caption(t("Nobody of this sample belongs to: {slices}.", slices=", ".join(nobody)))
 refused: list[tuple[str, str]] = []
 if view.where != HERE:
     rows, refused = predicted_rows.on_device(rows, devices[view.where], pricing)

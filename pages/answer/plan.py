@@ -1,14 +1,14 @@
-"""Plan: traffic and a latency limit → devices, dollars and tonnes a month, and the runner-up."""
+"""Plan: traffic and limits → devices, dollars and tonnes a month, and the runner-up."""
 
 import streamlit as st
 
 from llmrec_core.costmodel.plan import sentences
 from llmrec_core.language import t
-from llmrec_core.reading import number_format
-from pages.answer import plan_parts, plan_question
-from pages.shared import address, fact_tables, frame, hardware, records, tables, widgets
+from pages.answer import plan_parts, plan_question, plan_start
+from pages.shared import address, fact_tables, frame, needs, records, tables, widgets
 
 study, pricing = frame.study(), frame.pricing()
+asked = needs.carried()
 widgets.heading(
     t("Plan"),
     t(
@@ -29,9 +29,10 @@ if not runs:
     )
 
 with st.container(border=True):
-    chosen = hardware.chosen_run(study, rows, pricing) if study else None
-    subject, note = plan_question.subject(runs, chosen, pricing)
-    typed = plan_question.first_box(subject, pricing)
+    choice = plan_start.chosen(study, asked.limits, pricing) if study else None
+    subject, note = plan_question.subject(runs, plan_start.run_of(choice), pricing)
+    typed = plan_question.first_box(subject, asked, pricing)
+    widgets.caption(plan_start.start_words(asked, choice))
 with st.expander(t("Prices, place, spares and cache"), icon=":material/tune:"):
     conditions = plan_question.conditions(typed.availability, pricing)
 if note is None:
@@ -46,6 +47,7 @@ with st.container(border=True):
     )
 if plans and plans[0].usd_per_month is not None:
     plan_parts.headline(plans[0])
+    plan_start.against_budget(plans[0], asked.usd_per_month)
 
 devices_tab, users_tab, if_tab, train_tab, prices_tab = address.tabs(
     {
@@ -60,12 +62,7 @@ devices_tab, users_tab, if_tab, train_tab, prices_tab = address.tabs(
 
 with devices_tab:
     if devices_tab.open:
-        question = t(
-            "{requests_per_day} requests a day at p95 ≤ {p95:g} ms",
-            requests_per_day=number_format.count(need.traffic.requests_per_day),
-            p95=1e3 * (need.traffic.p95_s or 0.0),
-        )
-        plan_parts.every_device(subject.name, question, plans)
+        plan_parts.every_device(subject.name, need.traffic, plans)
 
 with users_tab:
     if users_tab.open:

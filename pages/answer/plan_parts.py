@@ -9,6 +9,7 @@ import streamlit as st
 
 from llmrec_core.costmodel.plan import jobs, sentences
 from llmrec_core.costmodel.plan.planner import Need, Plan, Step
+from llmrec_core.costmodel.plan.traffic import Traffic
 from llmrec_core.costmodel.predict import query
 from llmrec_core.language import language, t, tn
 from llmrec_core.reading import number_format, planned
@@ -93,7 +94,19 @@ def mark(plan: Plan) -> hardware_charts.Mark:
     )
 
 
-def every_device(title: str, question: str, listed: Sequence[Plan]) -> None:
+def _asked(traffic: Traffic) -> str:
+    """What the plans answer, in a phrase."""
+    requests = number_format.count(traffic.requests_per_day)
+    if traffic.p95_s is None:
+        return t("{requests_per_day} requests a day", requests_per_day=requests)
+    return t(
+        "{requests_per_day} requests a day at p95 ≤ {p95:g} ms",
+        requests_per_day=requests,
+        p95=1e3 * traffic.p95_s,
+    )
+
+
+def every_device(title: str, traffic: Traffic, listed: Sequence[Plan]) -> None:
     """All plans: a chart of the priced ones, a table of all."""
     widgets.say(
         tn(
@@ -101,7 +114,7 @@ def every_device(title: str, question: str, listed: Sequence[Plan]) -> None:
             "What {title} costs on each of {count} devices for {question}",
             len(listed),
             title=title,
-            question=question,
+            question=_asked(traffic),
         ),
         size="large",
     )
@@ -253,7 +266,7 @@ def _changed(subject: Subject, need: Need) -> tuple[Subject, Need]:
     p95 = optional(
         two,
         t("p95 limit, ms"),
-        t("{limit:g}, as above", limit=1e3 * (limit or 0.0)),
+        t("no limit") if limit is None else t("{limit:g}, as above", limit=1e3 * limit),
         "plan_if_p95",
     )
     peak = optional(

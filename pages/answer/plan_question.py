@@ -15,15 +15,15 @@ from streamlit.delta_generator import DeltaGenerator
 
 from llmrec_core.costmodel.facts import bounds, counted_sizes, grids, model_catalogue, prices
 from llmrec_core.costmodel.facts.architecture import Architecture
-from llmrec_core.costmodel.facts.prices import PRICE_KINDS, Market, Price
+from llmrec_core.costmodel.facts.prices import DAYS_PER_MONTH, PRICE_KINDS, Market, Price
 from llmrec_core.costmodel.plan.planner import Need
 from llmrec_core.costmodel.plan.reserve import Reserve
 from llmrec_core.costmodel.plan.service import LARGEST_BATCH
-from llmrec_core.costmodel.plan.traffic import DEFAULT_P95_S, DEFAULT_PEAK, Traffic
+from llmrec_core.costmodel.plan.traffic import DEFAULT_PEAK, Traffic
 from llmrec_core.costmodel.predict import query
 from llmrec_core.errors import DataError, UnsupportedError, UsageError
 from llmrec_core.language import marked, t
-from llmrec_core.reading import bills, number_format, planned
+from llmrec_core.reading import bills, number_format, planned, verdict
 from llmrec_core.reading.planned import Subject
 from llmrec_core.reading.pricing import Pricing
 from llmrec_core.reading.row import Row, machine_of
@@ -59,7 +59,7 @@ def subject(
 
     Args:
         runs: runs that have a bill, by id.
-        chosen_run: id of the run that the study's limits choose; None without one.
+        chosen_run: id of the run that the limits choose; None without one.
         pricing: what the reader has typed in the side bar.
 
     Returns:
@@ -199,11 +199,12 @@ class Typed:
     subject: Subject
 
 
-def first_box(served: Subject, pricing: Pricing) -> Typed:
+def first_box(served: Subject, asked: verdict.Traffic, pricing: Pricing) -> Typed:
     """Traffic, limit and request; what is left empty is the run's.
 
     Args:
         served: what is planned for.
+        asked: traffic and limits as typed on other pages, from which the fields start.
         pricing: what the reader has typed in the side bar; its utilisation sets the busiest hour.
 
     Raises:
@@ -218,21 +219,27 @@ def first_box(served: Subject, pricing: Pricing) -> Typed:
         required=True,
     )
     columns = st.columns(4)
-    each, used = 1.0, 1
+    usual_daily, each, used = asked.requests_per_month / DAYS_PER_MONTH, 1.0, 1
     if way == "users":
         users = number(
-            columns[0], t("Users"), 1e6, "plan_users", t("How many people the service has.")
+            columns[0],
+            t("Users"),
+            usual_daily,
+            "plan_users",
+            t("How many people the service has."),
         )
         each = number(columns[1], t("Requests of a user in a day"), 1.0, "plan_each")
         bounds.check(users=users, requests_per_user_day=each)
         daily, used = users * each, 2
     elif way == "second":
-        rate = number(columns[0], t("Requests a second, mean of the day"), 100.0, "plan_rate")
+        rate = number(
+            columns[0], t("Requests a second, mean of the day"), usual_daily / DAY_S, "plan_rate"
+        )
         bounds.check(requests_per_second=rate)
         daily = DAY_S * rate
     else:
         help_text = t("One request is one user's list of ten.")
-        daily = number(columns[0], t("Requests a day"), 1e7, "plan_daily", help_text)
+        daily = number(columns[0], t("Requests a day"), usual_daily, "plan_daily", help_text)
     usual = DEFAULT_PEAK if pricing.utilisation is None else 1 / pricing.utilisation
     peak = optional(
         columns[used],
@@ -241,7 +248,13 @@ def first_box(served: Subject, pricing: Pricing) -> Typed:
         "plan_peak",
         t("1: the same all day. 2: a machine that is full then is busy half of the time."),
     )
-    limit = number(columns[used + 1], t("p95 limit, ms"), 1e3 * DEFAULT_P95_S, "plan_p95")
+    limit_ms = optional(
+        columns[used + 1],
+        t("p95 limit, ms"),
+        t("no limit"),
+        "plan_p95",
+        value=None if asked.p95_s is None else 1e3 * asked.p95_s,
+    )
     left, middle, right, _ = st.columns(4)
     availability = number(
         left,
@@ -251,7 +264,8 @@ def first_box(served: Subject, pricing: Pricing) -> Typed:
         t("Share of the time in which the busiest hour can be served."),
     )
     served = _sizes(middle, right, served)
-    traffic = Traffic(daily, usual if peak is None else peak, limit / 1e3)
+    seconds = None if limit_ms is None else limit_ms / 1e3
+    traffic = Traffic(daily, usual if peak is None else peak, seconds)
     return Typed(traffic, each, availability / 100, served)
 
 
@@ -291,12 +305,17 @@ def number(place: DeltaGenerator, label: str, value: float, key: str, help_text:
 
 
 def optional(
-    place: DeltaGenerator, label: str, usual: str, key: str, help_text: str = ""
+    place: DeltaGenerator,
+    label: str,
+    usual: str,
+    key: str,
+    help_text: str = "",
+    value: float | None = None,
 ) -> float | None:
-    """A number that may stay empty, which means `usual`."""
+    """A number that may stay empty, which means `usual`; an untouched field holds `value`."""
     typed = place.number_input(
         label,
-        value=None,
+        value=value,
         format="%.8g",
         placeholder=usual,
         key=key,

@@ -88,6 +88,9 @@ with st.container(border=True):
     widgets.say(content.title, size="large")
     widgets.say(content.finding.headline, size="large")
     widgets.say(content.finding.sentence)
+    widgets.say(f"{content.finding.ahead} {content.finding.tried}")
+    if content.finding.exact:
+        widgets.caption(content.finding.exact)
     for sentence in content.doubts:
         st.warning(number_format.plain(sentence), icon=":material/warning:")
     if content.comment.strip():

@@ -5,8 +5,9 @@ import streamlit as st
 from llmrec_core.language import t
 from llmrec_core.reading import clear_order, number_format, verdict
 from llmrec_core.reading.offers import Card
-from pages.answer import first_steps
-from pages.shared import data_doubts, frame, needs, progress, records, widgets
+from llmrec_core.reading.pays import Pair
+from pages.answer import first_steps, start_chart
+from pages.shared import charts, data_doubts, frame, needs, progress, records, widgets
 
 study = frame.study()
 widgets.heading(
@@ -28,9 +29,12 @@ if protocol is None:
         label=t("Watch the runs"),
     )
 
-with st.container(border=True):
+ITEM = verdict.noun(rows[0].spec.data.name)
+# the answer stands above the fields that it needs, so its place is taken before it is known
+answer_place, needs_place = st.container(border=True), st.container(border=True)
+with needs_place:
     traffic = needs.traffic()
-untied = data_doubts.switched_off_ties(rows, protocol, "start_untied")
+    untied = data_doubts.switched_off_ties(rows, protocol, "start_untied")
 if untied:
     rows = clear_order.without_tied(rows)
 finding = verdict.judge(
@@ -43,15 +47,28 @@ finding = verdict.judge(
     frame.pricing(),
 )
 
-with st.container(border=True):
+
+def draw(pair: Pair) -> None:
+    """What separates the two that are compared, for somebody who knows no metric."""
+    figure = start_chart.figure(pair, ITEM)
+    if figure is None:
+        return
+    st.plotly_chart(figure, key="start_chart", config=charts.CONFIG, alt=start_chart.alt(pair))
+    widgets.caption(start_chart.caption(pair))
+
+
+with answer_place:
     widgets.say(finding.headline, size="large")
     widgets.say(finding.sentence)
-    for line in (finding.sure, finding.protocol, finding.silent):
+    if finding.ahead:
+        widgets.say(finding.ahead)
+    widgets.say(finding.tried)
+    if finding.pair is not None:
+        draw(finding.pair)
+    for line in (finding.exact, finding.sure, finding.protocol, finding.silent):
         if line:
             widgets.caption(line)
 data_doubts.beside(rows)
-
-ITEM = verdict.noun(rows[0].spec.data.name)
 
 
 def offer(card: Card) -> None:
@@ -96,6 +113,8 @@ def offer(card: Card) -> None:
     widgets.caption(card.note)
 
 
+if finding.choice.row is None:
+    widgets.say(f"{finding.choice.sentence} {finding.choice.why_not}")
 for column, card in zip(st.columns(len(finding.cards) or 1), finding.cards, strict=False):
     with column, st.container(border=True, height="stretch"):
         offer(card)

@@ -45,7 +45,8 @@ def number_field(
         placeholder: shown in an empty field.
     """
     untouched = "" if default is None else as_typed(default)
-    _restore(key, untouched)
+    # set anew in every run, or the same field on another page would start untouched
+    st.session_state[key] = _as_left(key, untouched)
     typed = place.text_input(label, key=key, help=help, placeholder=placeholder)
     _keep(key, typed, untouched)
     if not typed.strip():
@@ -57,17 +58,41 @@ def number_field(
         return default
 
 
+def carried_number(
+    label: str, key: str, *, default: float | None = None, low: float = 0.0, high: float = math.inf
+) -> float | None:
+    """The number of a field that other pages draw; its default where it cannot be read.
+
+    It goes into the address of the page that reads it, so that a link tells the same.
+
+    Args:
+        label: as in `number_field`.
+        key: as in `number_field`.
+        default: as in `number_field`.
+        low: as in `number_field`.
+        high: as in `number_field`.
+    """
+    untouched = "" if default is None else as_typed(default)
+    typed = _as_left(key, untouched)
+    _keep(key, typed, untouched)
+    if not typed.strip():
+        return default
+    try:
+        return read_number(typed, label, low, high)
+    except UsageError:
+        return default
+
+
 # By hand, as a bound widget that is kept over pages would not take what a new address says.
 
 
-def _restore(key: str, untouched: str) -> None:
-    """Fill the field: from a new address, else as it was left on another page, else untouched."""
+def _as_left(key: str, untouched: str) -> str:
+    """What a field holds: from a new address, else as it was left on any page, else untouched."""
     address = st.query_params.get(key)
     if address is not None and address != st.session_state.get(f"_{key}_address"):
-        st.session_state[key] = address
-    else:  # set anew in every run, or the same field on another page would start untouched
-        kept = st.session_state.get(f"_{key}_kept", untouched)
-        st.session_state[key] = st.session_state.get(key, kept)
+        return str(address)
+    kept = st.session_state.get(f"_{key}_kept", untouched)
+    return str(st.session_state.get(key, kept))
 
 
 def _keep(key: str, typed: str, untouched: str) -> None:
@@ -87,6 +112,7 @@ def limit_field(
     stops: Sequence[float],
     words: Callable[[float], str],
     *,
+    low: float = 0.0,
     high: float = math.inf,
 ) -> float | None:
     """A limit to type, with a slider over the measured values beside it; `None` for no limit.
@@ -97,10 +123,11 @@ def limit_field(
         key: of the field, which is also its name in the address.
         stops: values of the slider, ascending, in the unit of the field.
         words: how the slider writes a value.
+        low: the smallest limit accepted.
         high: the largest limit accepted.
     """
     typed, slider = place.columns([2, 3], vertical_alignment="bottom")
-    limit = number_field(typed, label, key, high=high, placeholder=t("no limit"))
+    limit = number_field(typed, label, key, low=low, high=high, placeholder=t("no limit"))
     if not stops:
         slider.caption(t("Nothing measured yet."))
         return limit

@@ -11,11 +11,8 @@ from llmrec_core.costmodel.predict.predictor import Coefficients
 from llmrec_core.costmodel.predict.request import Request
 from llmrec_core.errors import UnsupportedError
 from llmrec_core.reading import other_devices
-from llmrec_core.reading.choice import Question, choose
-from llmrec_core.reading.limits import Limits
-from llmrec_core.reading.pricing import Pricing
 from llmrec_core.reading.row import Row
-from pages.shared import records, widgets
+from pages.shared import records
 
 USUAL = (
     "CPU-2core-AVX2",
@@ -89,19 +86,3 @@ def best_cross_encoder(able: Mapping[str, tuple[Row, Request]]) -> int:
     """Position of the best cross-encoder among predictable runs, 0 when there is none."""
     kinds = [row.spec.recommender.family for row, _ in able.values()]
     return kinds.index("cross-encoder") if "cross-encoder" in kinds else 0
-
-
-def chosen_run(study: records.Study, rows: Sequence[Row], pricing: Pricing) -> str | None:
-    """Id of the run that Decide chooses without limits; None while nothing is measured.
-
-    Args:
-        study: the study.
-        rows: its runs.
-        pricing: what the reader has typed in the side bar.
-    """
-    metric, protocol = "ndcg@10", widgets.protocol_picker(rows, "", hidden=True)
-    if protocol is None:
-        return None
-    users = records.per_user(study, list(rows), metric, protocol)
-    choice = choose(rows, Limits(), Question(metric, protocol, users, pricing))
-    return choice.row.run_id if choice.row else None

@@ -206,6 +206,22 @@ def test_language_models_only_shows_the_rows_that_start_counts(open_page):
     assert {"Text-SASRec, MiniLM", "SmolLM2 yes/no"} <= shown
 
 
+def test_decide_gives_no_advice_of_few_people_and_offers_no_empty_slice(open_page, tmp_path):
+    sample = ROOT / "assets" / "sample" / "study.json"
+    app = open_page("answer/decide.py", tmp_path, sample, decide_slice="rare items")
+    shown = unescaped(app)
+    assert "No advice for rare items: 7 people were asked, fewer than 20." in shown
+    assert "Take " not in shown and "stays the choice" not in shown
+    assert "Nobody of this sample belongs to: cold items." in shown
+    offered = app.selectbox(key="decide_slice").options
+    assert "Rare items" in offered and "Cold items" not in offered
+    app.selectbox(key="decide_slice").select("all").run()
+    assert "Take " in unescaped(app)
+    empty = open_page("answer/decide.py", tmp_path, sample, decide_slice="cold items")
+    assert empty.selectbox(key="decide_slice").value == "all"
+    assert any("cold items" in one.value for one in empty.warning)
+
+
 def test_decide_the_address_chooses_the_metric(open_page):
     app = open_page("answer/decide.py", decide_metric="MRR")
     assert app.selectbox(key="decide_metric").value == "mrr"

@@ -66,7 +66,7 @@ def test_a_language_model_is_planned_on_its_machine_and_on_every_device(open_pag
 
 
 def test_plan_answers_ten_million_requests_a_day_on_every_device(open_page):
-    app = open_page("answer/plan.py", plan_model=MINILM, plan_p95="50")
+    app = open_page("answer/plan.py", plan_model=MINILM, plan_daily="1e7", plan_p95="50")
     shown = unescaped(app)
     assert "is the cheapest plan predicted to answer within 50 ms at p95" in shown
     assert "The runner-up, " in shown
@@ -85,11 +85,12 @@ def test_plan_answers_ten_million_requests_a_day_on_every_device(open_page):
 
 
 def test_a_hundred_times_the_traffic_costs_more(open_page):
-    app = open_page("answer/plan.py", plan_model=MINILM)
+    app = open_page("answer/plan.py", plan_model=MINILM, plan_daily="1e7", plan_p95="200")
     before = table(app).loc["L4", "$ per month"]
     app.number_input(key="plan_daily").set_value(1e9).run()
     assert table(app).loc["L4", "$ per month"] > 10 * before
     app.button_group(key="plan_way").set_value("users").run()
+    app.number_input(key="plan_users").set_value(1e6).run()
     assert "1.00 M requests a day" in unescaped(app)
 
 

@@ -2,10 +2,13 @@
 
 from dataclasses import replace
 
-from llmrec_core.reading.choice import Question, choose, monthly
+import pytest
+
+from llmrec_core.reading.choice import Question, choose, failing, monthly
 from llmrec_core.reading.limits import Limits
 from llmrec_core.reading.people import of_mapping
 from llmrec_core.reading.pricing import AS_RECORDED, Pricing
+from llmrec_core.types import Measurement
 from tests.reading.rows import PROTOCOL, USERS, make, mixed, people, split
 
 
@@ -79,3 +82,25 @@ def test_people_of_two_slices_are_not_mixed():
     question = replace(ask(users), only=list(range(50, 100)))
     assert question.difference(a, b).mean == -0.5
     assert question.difference(a, b).n == len(USERS) // 2
+
+
+@pytest.mark.parametrize(("asked", "advice"), [(19, False), (20, True)])
+def test_a_slice_of_few_people_gets_no_advice(asked, advice):
+    good, bad = (
+        replace(
+            row,
+            figures=(
+                *row.figures,
+                Measurement("ndcg@10", value, "1", 0.1, 0.5, asked, "cold items", PROTOCOL),
+            ),
+        )
+        for row, value in ((make("good"), 0.4), (make("bad"), 0.2))
+    )
+    users = {"good": people(0.4), "bad": people(0.2)}
+    few = Question("ndcg@10", PROTOCOL, users, slice="cold items", only=range(asked))
+    found = choose([good, bad], Limits(), few)
+    assert found.sentence.startswith("Take good") == advice
+    if not advice:
+        assert found.row is None and found.next_best is None
+        assert found.sentence == ("No advice for cold items: 19 people were asked, fewer than 20.")
+        assert failing(found, [good, bad], Limits()) == [], "no machine gives more people"

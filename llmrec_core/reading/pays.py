@@ -1,0 +1,240 @@
+"""Whether the language model pays: quality, limits and worth of a hit as one answer.
+
+Yes: it ranks better beyond the interval, keeps the limits, and its extra hits are worth more than
+they cost at both ends of their interval. No: it ranks worse, breaks a limit, or costs more than its
+hits are worth at both ends. What the people asked leave open is not answered yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from llmrec_core.language import t
+from llmrec_core.metrics.intervals import Difference
+from llmrec_core.reading import number_format
+from llmrec_core.reading.choice import Question, broken_limits, monthly
+from llmrec_core.reading.comparison import difference, spread
+from llmrec_core.reading.limits import Limits
+from llmrec_core.reading.offers import hits_per_100
+from llmrec_core.reading.people import MIN_PEOPLE, NOBODY, People
+from llmrec_core.reading.pricing import Pricing
+from llmrec_core.reading.row import Row
+from llmrec_core.reading.stability import settle_words, what_would_settle
+from llmrec_core.types import Measurement
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The language model and the cheap row that are compared, and all that is known of the two."""
+
+    language: Row
+    classical: Row
+    question: Question
+    hits: Mapping[str, People]
+    """Hits (Recall@k) of each person by run id."""
+    limits: Limits
+    worth_usd: float
+    """Of a hit."""
+
+    @property
+    def gap(self) -> Difference | None:
+        """Paired difference in quality; `None` when too few people are shared."""
+        return self.question.difference(self.language, self.classical)
+
+    @property
+    def hits_gap(self) -> Difference | None:
+        """Paired difference in hits; `None` when too few people are shared."""
+        return difference(*self._of_each(self.hits))
+
+    @property
+    def bills(self) -> tuple[Measurement, Measurement]:
+        """A month of the traffic with the language model, and with the cheap row."""
+        requests, pricing = self.limits.requests_per_month, self.question.pricing
+        with_it, without = (
+            monthly(row, requests, pricing, self.limits.p95_s)
+            for row in (self.language, self.classical)
+        )
+        return with_it, without
+
+    @property
+    def more_usd(self) -> float | None:
+        """What a month costs more with the language model; `None` where a bill is unknown."""
+        with_it, without = (bill.value for bill in self.bills)
+        return None if with_it is None or without is None else with_it - without
+
+    @property
+    def dear_share(self) -> float | None:
+        """Extra hits a request from which the language model is worth its cost.
+
+        `None` where it costs no more, or the bills are unknown; infinite for hits worth nothing.
+        """
+        more, worth = self.more_usd, self.worth_usd * self.limits.requests_per_month
+        if more is None or more <= 0:
+            return None
+        return more / worth if worth else float("inf")
+
+    def broken(self, row: Row) -> list[str]:
+        """The limits that a row does not keep, in words."""
+        return broken_limits(row, self.limits, self.question.pricing)
+
+    def settle(self) -> str:
+        """How many more people would settle which of the two is better."""
+        return self._settled(*self._of_each(self.question.users))
+
+    def settle_worth(self, share: float) -> str:
+        """How many more people would settle whether the extra hits are worth their cost.
+
+        Args:
+            share: as `dear_share`; it is taken off the hits, and what is left has to be above 0.
+        """
+        mine, theirs = self._of_each(self.hits)
+        return self._settled(People(mine.users, mine.values - share), theirs)
+
+    def _settled(self, mine: People, theirs: People) -> str:
+        more = what_would_settle(mine, theirs)
+        shared = len(set(mine.users) & set(theirs.users))
+        return "" if more is None else settle_words(more, shared)
+
+    def _of_each(self, values: Mapping[str, People]) -> tuple[People, People]:
+        mine, theirs = (values.get(row.run_id, NOBODY) for row in (self.language, self.classical))
+        return mine, theirs
+
+
+def best_of_each(
+    ranked: Sequence[Row], limits: Limits, pricing: Pricing
+) -> tuple[Row | None, Row | None]:
+    """The best row in which a language model decides and the best without one.
+
+    Rows that keep the limits go first, whatever their quality.
+
+    Args:
+        ranked: measured rows, best first.
+        limits: of the reader.
+        pricing: what the reader has typed.
+    """
+
+    def best(rows: Sequence[Row]) -> Row | None:
+        keeping = (row for row in rows if not broken_limits(row, limits, pricing))
+        return next(keeping, rows[0] if rows else None)
+
+    language = best([row for row in ranked if row.language_model_decides])
+    return language, best([row for row in ranked if not row.uses_language_model])
+
+
+def answer(pair: Pair) -> tuple[str, str]:
+    """The answer, `yes`, `no`, `not yet` or `unknown`, and the headline that says it."""
+    gap = pair.gap
+    if pair.broken(pair.language):
+        return "no", t("No")
+    if pair.broken(pair.classical):
+        return "yes", t("Yes")
+    if gap is None:
+        return _too_few()
+    if not gap.distinguishable:
+        return "not yet", t("Not yet: {settle}", settle=pair.settle())
+    return ("no", t("No")) if gap.mean < 0 else _worth(pair)
+
+
+def _worth(pair: Pair) -> tuple[str, str]:
+    """The answer for a language model that ranks better and keeps the limits."""
+    if pair.more_usd is None:
+        return "unknown", t("Not yet: its price is not known")
+    share, gap = pair.dear_share, pair.hits_gap
+    if share is None:
+        return "yes", t("Yes")
+    if gap is None:
+        return _too_few()
+    if gap.low > share:
+        return "yes", t("Yes")
+    if gap.high < share:
+        return "no", t("No")
+    return "not yet", t("Not yet: {settle}", settle=pair.settle_worth(share))
+
+
+def _too_few() -> tuple[str, str]:
+    few = t("Not yet: fewer than {fewest} people were asked by both", fewest=MIN_PEOPLE)
+    return "unknown", few
+
+
+def sentence(pair: Pair, item: str) -> str:
+    """Why, in one short sentence that no metric has to be known for.
+
+    Args:
+        pair: what is compared.
+        item: what an item of the data set is called.
+    """
+    mine, theirs = (
+        hits_per_100(row, pair.question.protocol).value for row in (pair.language, pair.classical)
+    )
+    names = {"language": pair.language.name, "classical": pair.classical.name}
+    outcome = _outcome(pair)
+    if mine is None or theirs is None:
+        return t("{language} against {classical}: {outcome}.", outcome=outcome, **names)
+    return t(
+        "{mine:.0f} of 100 people find their {item} in the top {k} with {language}, {theirs:.0f} "
+        "with {classical}; {outcome}.",
+        mine=mine,
+        theirs=theirs,
+        item=item,
+        k=pair.language.spec.protocol.k,
+        outcome=outcome,
+        **names,
+    )
+
+
+def _outcome(pair: Pair) -> str:
+    """What decides: a broken limit, the worth of the extra hits, or the two bills."""
+    broken, gap, more = pair.broken(pair.language), pair.gap, pair.more_usd
+    if broken:
+        return t("{name} breaks a limit: {why}", name=pair.language.name, why="; ".join(broken))
+    if pair.broken(pair.classical):
+        return t("no recommender without a language model is known to keep these limits")
+    if more is None:
+        reason = next(bill.reason for bill in pair.bills if bill.value is None)
+        return t("what a month costs is not known: {reason}", reason=reason)
+    requests = number_format.count(pair.limits.requests_per_month)
+    if gap is not None and gap.low > 0:
+        return _gain(pair, more, requests)
+    with_it, without = (number_format.dollars(bill.value or 0.0) for bill in pair.bills)
+    return t(
+        "{requests} requests a month cost {dear} with the language model and {cheap} without",
+        requests=requests,
+        dear=with_it,
+        cheap=without,
+    )
+
+
+def _gain(pair: Pair, more: float, requests: str) -> str:
+    if more <= 0:
+        return t(
+            "at {requests} requests a month the language model costs no more", requests=requests
+        )
+    extra = 0.0 if pair.hits_gap is None else max(0.0, pair.hits_gap.mean)
+    worth = extra * pair.limits.requests_per_month * pair.worth_usd
+    return t(
+        "at {requests} requests a month the extra hits are worth {worth} and cost {more}",
+        requests=requests,
+        worth=number_format.dollars(worth),
+        more=number_format.dollars(more),
+    )
+
+
+def exact(pair: Pair) -> str:
+    """The difference in quality with its interval, for a caption; empty where there is none."""
+    gap = pair.gap
+    if gap is None:
+        return ""
+    if not gap.differing:
+        words = spread(gap)
+    else:
+        words = t("{mean} ({interval})", mean=number_format.signed(gap.mean), interval=spread(gap))
+    return t(
+        "Exactly: the paired {title} difference of {language} and {classical} is {gap} over {n} "
+        "people.",
+        title=pair.question.title,
+        language=pair.language.name,
+        classical=pair.classical.name,
+        gap=words,
+        n=gap.n,
+    )
