@@ -19,6 +19,10 @@ from pages.shared import access, languages, records
 from pages.shared.fields import number_field
 
 
+FITS = 28
+"""Characters of a study's title that its picker shows; a longer one is repeated below, whole."""
+
+
 @contextlib.contextmanager
 def sentences() -> Iterator[None]:
     """Show an error meant for a person as its sentence; all others stay errors of ours."""
@@ -84,6 +88,8 @@ def _choose_study() -> None:
         key="study",
         help=t("All pages show this study. It stands in the address, so a link shows the same."),
     )
+    if len(titles[chosen]) > FITS:
+        st.caption(number_format.plain(titles[chosen]))
     st.session_state["_study"] = studies[chosen]
     # By hand, as a bound widget leaves its default out of the address, and the default changes with
     # every new study.
