@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from llmrec_core.language import marked, t
-from pages.shared import records, widgets
+from pages.shared import frame, records, widgets
 
 STEPS = (
     (
@@ -57,13 +57,9 @@ def draw() -> None:
                 st.caption(t(words))
                 if place == following:
                     widgets.link(page, t(label))
-    recorded = [study for study in records.studies() if study.recorded]
-    if recorded:
-        widgets.caption(
-            t(
-                "Meanwhile, studies that were recorded elsewhere can be read: choose one under "
-                "*Study* in the side bar."
-            )
-        )
-        for study in recorded:
+    shown = frame.study()
+    others = [study for study in records.studies() if study.recorded and study != shown]
+    if others:
+        st.caption(t("Or read a study that was recorded elsewhere:"))
+        for study in others:
             widgets.link("answer/start.py", study.title, study=study.key)
