@@ -5,7 +5,7 @@ import re
 import streamlit as st
 
 from llmrec_core.language import t
-from llmrec_core.reading import number_format, pdf, report
+from llmrec_core.reading import number_format, pdf, report, report_command
 from pages.shared import (
     charts,
     data_doubts,
@@ -109,10 +109,19 @@ with st.container(border=True):
         "report_conditions",
         "conditions.csv",
     )
-st.caption(
-    t(
-        "The same file from a terminal: `python -m llmrec_core report --study NAME "
-        "--out report.html`, NAME being "
+if study.recorded:
+    st.caption(t("This study was recorded elsewhere, so no command of this home writes its file."))
+else:
+    st.caption(t("The same file from a terminal, in the terminal's language:"))
+    st.code(
+        report_command.command(
+            study.name,
+            f"{file_name}.html",
+            traffic,
+            frame.pricing(),
+            comment=comment or "",
+            untied=untied,
+        ),
+        language="bash",
+        wrap_lines=True,
     )
-    + number_format.plain(study.name)
-)
