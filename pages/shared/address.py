@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 import streamlit as st
 from streamlit.elements.lib.mutable_tab_container import TabContainer
@@ -165,6 +166,18 @@ def tabs(titles: Mapping[str, str], key: str) -> list[TabContainer]:
 def remember(key: str, value: str) -> None:
     """Put a word into the address, or take it out when it is empty."""
     _write(key, value)
+
+
+def link(**more: str) -> str:
+    """The address of the page with all that stands in it, to be sent to somebody.
+
+    Args:
+        **more: what a bound widget will put there after this run; an empty word is left out.
+    """
+    names = [name for name in st.query_params if name not in more]
+    query = [(name, value) for name in names for value in st.query_params.get_all(name)]
+    query += [(name, value) for name, value in more.items() if value]
+    return f"{st.context.url or ''}?{urlencode(query)}"
 
 
 def _came_with_the_link(key: str, value: str) -> bool:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import re
 import shlex
+from datetime import UTC, datetime
+from urllib.parse import parse_qsl
 
 import pytest
 
+from llmrec_core.explain import many_rows
 from llmrec_core.reading import report
 from llmrec_core.reading.typed_numbers import as_typed
+from llmrec_core.settings import Settings
+from tests import synthetic
+from tests.pages.test_pages import unescaped
 
 STAMP = re.compile(r"\d{2}:\d{2} UTC")
 TYPED = {
@@ -98,3 +104,40 @@ def test_page_and_terminal_refuse_the_same_numbers(open_page, command_line, plac
         assert "; expected a" in refused.err
         taken = command_line(*out, option, repr(ends[place] * factor))
         assert taken.status == 0, taken.err
+
+
+def link_of(app):
+    (line,) = [one.value for one in app.code if one.value.startswith("?")]
+    return dict(parse_qsl(line[1:], strict_parsing=True))
+
+
+def test_the_preview_shows_needs_plan_and_the_warnings_of_the_explained_run(open_page, tmp_path):
+    ledger = synthetic.write_study(Settings(tmp_path, f"sqlite:///{tmp_path / 'ledger.db'}", 30.0))
+    explained = report.gather(ledger, "default").explanation
+    assert explained is not None
+    alike = {"users": 30, "mean_abs_spearman": {"mean": 0.6, "low": 0.5, "high": 0.7}}
+    for run in ledger.runs():
+        ledger.add_document(run.id, many_rows.DOCUMENT, {"randomisation": alike})
+    app = open_page("answer/report.py", tmp_path, requests="3", budget="1000", price="0.2")
+    said = unescaped(app)
+    assert "For: 3.00 M requests a month · at most $1,000 a month" in said
+    assert re.search(r"\$[\d,.]+ a month with ", said), "the plan of the file"
+    assert explained.sentence in said
+    assert "much like those of a model with random layers" in said
+    assert f"Explained run: {explained.run}" in said
+
+
+def test_the_link_opens_the_page_with_all_that_was_typed(open_page):
+    app = open_page("answer/report.py", "filled", **TYPED)
+    app.text_input(key="worth").set_value("0,5").run()
+    link = link_of(app)
+    assert link == {**TYPED, "worth": "0,5", "study": "default"}
+    other = open_page("answer/report.py", "filled", **link)
+    assert link_of(other) == link
+    assert command_of(other) == command_of(app)
+
+
+def test_the_name_of_the_file_holds_study_and_day(open_page):
+    app = open_page("answer/report.py", "filled")
+    rest = command_of(app)
+    assert rest[rest.index("--out") + 1] == f"default-{datetime.now(UTC):%Y-%m-%d}.html"
