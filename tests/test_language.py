@@ -120,6 +120,24 @@ def test_numbers_in_sentences_follow_the_language(read_in):
     assert number(1234567.891, ",.2f") == "1.234.567,89"
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(1e30, "1" + "0" * 30), (1e-7, "0.0000001"), (2.5e7, "25000000"), (12.5, "12.5")],
+)
+def test_no_sentence_writes_an_exponent(value, shown):
+    assert t("{value:g} of them", value=value) == f"{shown} of them"
+    assert t("{value:+g} of them", value=-value) == f"-{shown} of them"
+    assert number(1.5e9, ",.3g") == "1,500,000,000"
+
+
+def test_what_was_typed_is_written_with_all_its_digits(read_in):
+    assert language.digits(12345678.9) == "12,345,678.9"
+    assert language.digits(-1e30) == "less than -1,000,000,000,000,000,000,000"
+    read_in("de", {"{value:g} of them": "{value:g} davon"})
+    assert language.digits(1e-6) == "0,000001"
+    assert t("{value:g} of them", value=1.5e-7) == "0,00000015 davon"
+
+
 def test_units_and_currency_follow_the_language(read_in):
     read_in("de", {"${amount}": "{amount} $"})
     assert number_format.duration(0.0123) == "12,3 ms"

@@ -11,7 +11,17 @@ from llmrec_core.language import marked, t
 from llmrec_core.reading import number_format
 from llmrec_core.retelling import retold
 from pages.recommendations import many_checks
-from pages.shared import address, charts, frame, people, reasons, records, tables, widgets
+from pages.shared import (
+    address,
+    charts,
+    fields,
+    frame,
+    people,
+    reasons,
+    records,
+    tables,
+    widgets,
+)
 
 NONE = "none"
 MOST_GROUPS = 12
@@ -68,8 +78,14 @@ other_id = address.choose(
     aliases={row.name: row.run_id for row in rows},
     help=t("Two model sizes, or fp32 and int8 of the same weights: do the reasons stay the same?"),
 )
-users = users_column.number_input(
-    t("Users"), 5, 200, 30, 5, key="what_users", help=t("A sample fixed by its seed.")
+users = fields.whole_field(
+    users_column,
+    t("Users"),
+    "what_users",
+    default=30,
+    low=5,
+    high=200,
+    help=t("A sample fixed by its seed."),
 )
 check_column, attribute_column = st.columns([2, 3], vertical_alignment="bottom")
 randomise = check_column.toggle(
@@ -87,11 +103,16 @@ attributes = attribute_column.multiselect(
 )
 
 question = ExplainManyRequest(
-    run=run_id, users=int(users), randomise=randomise, attributes=tuple(attributes)
+    run=run_id, users=users, randomise=randomise, attributes=tuple(attributes)
 )
 other_question = replace(question, run=other_id, randomise=False, attributes=())
 payload, other_payload = to_json(question), to_json(other_question)
-if st.button(t("Explain this many users"), key="what_ask", type="primary"):
+if st.button(
+    t("Explain this many users"),
+    key="what_ask",
+    type="primary",
+    disabled=fields.refused("what_"),
+):
     widgets.ask("what_request", "explain-many", payload)
     if other_id != NONE:
         widgets.ask("what_other_request", "explain-many", other_payload)

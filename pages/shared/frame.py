@@ -18,7 +18,7 @@ from llmrec_core.reading.pricing import AS_RECORDED, Pricing
 from llmrec_core.reading.report_command import ends
 from llmrec_core.retelling import retold
 from pages.shared import access, languages, records
-from pages.shared.fields import number_field
+from pages.shared.fields import begin, number_field
 
 
 @contextlib.contextmanager
@@ -32,6 +32,7 @@ def sentences() -> Iterator[None]:
 
 def draw() -> None:
     """Draw the side bar; the page reads its values through `study()` and `pricing()`."""
+    begin()
     with st.sidebar:
         access.draw()
         _choose_study()

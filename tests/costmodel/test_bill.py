@@ -123,7 +123,7 @@ def test_a_month_s_traffic_is_the_same_by_utilisation_and_by_peak():
     ("wrong", "sentence"),
     [
         ({"requests_per_day": 0.0}, "requests per day is 0; expected a number from 0.001 "),
-        ({"requests_per_day": 1e30}, "requests per day is 1e\\+30"),
+        ({"requests_per_day": 1e30}, "requests per day is more than 1,000,0"),
         ({"peak": float("inf")}, "busiest hour over the mean is inf"),
         ({"peak": 0.5}, "expected a number from 1 "),
         ({"hit_rate": 1.0}, "share answered from a cache is 1"),
