@@ -77,6 +77,11 @@ def whole(value: float) -> str:
     return number(round(value), ",")
 
 
+def part_of(shown: int, total: int) -> str:
+    """How much of something is shown: `200 of 1,682`."""
+    return t("{shown} of {total}", shown=whole(shown), total=whole(total))
+
+
 def count(value: float) -> str:
     """`22700000` → `22.7 M`, in other languages in their own steps."""
     if abs(value) < 10_000 and value == int(value):

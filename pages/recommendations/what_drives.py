@@ -136,7 +136,8 @@ for by, title in (
     ("genre", t("First genre of the history item")),
     ("popularity", t("How popular the history item is")),
 ):
-    parts = body["groups"][by][:MOST_GROUPS]
+    groups = body["groups"][by]
+    parts = groups[:MOST_GROUPS]
     if parts:
         st.markdown(f"**{title}**")
         st.plotly_chart(
@@ -145,6 +146,7 @@ for by, title in (
             config=charts.CONFIG,
             alt=t("Mean absolute Shapley value by {by} with 95 % intervals", by=title),
         )
+        widgets.caption_part(len(parts), len(groups))
 if body.get("fields"):
     st.markdown(t("**History against the candidate's own fields**"))
     st.plotly_chart(

@@ -20,6 +20,8 @@ from llmrec_core.reading.row import Row
 from pages.shared import records, widgets
 from pages.shared.address import choose
 
+MOST_OF_HISTORY = 20
+
 
 def default_runs(rows: Sequence[Row], many: int) -> list[str]:
     """The best classical row, the best with a language model that decides, then cheaper others.
@@ -59,6 +61,20 @@ def choose_run(
         moving=True,
         aliases={row.name: row.run_id for row in rows},
     )
+
+
+def show_history(titles: Sequence[str]) -> None:
+    """A person's last items in a folded box, which says how many there are besides.
+
+    Args:
+        titles: of the history, oldest first.
+    """
+    if not titles:
+        return
+    last = titles[-MOST_OF_HISTORY:]
+    with st.expander(t("Last {items} items of the history, newest last", items=len(last))):
+        st.text("\n".join(last))
+        widgets.caption_part(len(last), len(titles))
 
 
 def listed(key: str, run_lists: lists.Lists, offered: bool) -> tuple[str | None, str]:
