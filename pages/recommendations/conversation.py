@@ -19,7 +19,7 @@ from llmrec_core.reading.explanations import Reasons
 from llmrec_core.reading.lists import Entry
 from llmrec_core.reading.row import Row
 from llmrec_core.retelling import retold
-from pages.shared import address, charts, frame, reasons, records, tables, widgets
+from pages.shared import address, charts, frame, people, reasons, records, tables, widgets
 
 NOBODY = "none"
 
@@ -257,6 +257,7 @@ def compare(
         "why_other",
         default=NOBODY,
         aliases={row.name: row.run_id for row in rows},
+        several=people.of_one_name([row for row in rows if row.run_id != live.run]),
     )
     if other == NOBODY:
         return

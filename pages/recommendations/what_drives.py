@@ -76,6 +76,7 @@ other_id = address.choose(
     "what_other",
     default=NONE,
     aliases={row.name: row.run_id for row in rows},
+    several=people.of_one_name([row for row in rows if row.run_id != run_id]),
     help=t("Two model sizes, or fp32 and int8 of the same weights: do the reasons stay the same?"),
 )
 users = fields.whole_field(

@@ -59,8 +59,18 @@ def choose_run(
         key,
         default=default_runs(rows, 2)[-1],
         moving=True,
-        aliases={row.name: row.run_id for row in rows},
+        aliases={row.spec.name: row.run_id for row in rows}
+        | {row.name: row.run_id for row in rows},
+        several=of_one_name(rows),
     )
+
+
+def of_one_name(rows: Sequence[Row]) -> dict[str, list[str]]:
+    """Name → ids of the rows that were given it, whatever tells them apart since."""
+    ids: dict[str, list[str]] = {}
+    for row in rows:
+        ids.setdefault(row.spec.name, []).append(row.run_id)
+    return {name: same for name, same in ids.items() if len(same) > 1}
 
 
 def show_history(titles: Sequence[str]) -> None:
