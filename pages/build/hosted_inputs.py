@@ -106,14 +106,14 @@ def show_estimate(runs: list[RunSpec]) -> None:
         st.caption(
             number_format.plain(
                 t(
-                    "{name}: about {prompts:,} prompts, {tokens:,.0f} tokens, ${usd:.2g} of at "
-                    "most ${limit:g}. No reasons are computed for it, and other hardware is not "
+                    "{name}: about {prompts:,} prompts, {tokens:,.0f} tokens, {usd} of at most "
+                    "{limit}. No reasons are computed for it, and other hardware is not "
                     "predicted.",
                     name=run.name,
                     prompts=expected.prompts,
                     tokens=expected.tokens_in + expected.tokens_out,
-                    usd=expected.usd,
-                    limit=run.recommender.endpoint.limit_usd,
+                    usd=number_format.small_dollars(expected.usd),
+                    limit=number_format.small_dollars(run.recommender.endpoint.limit_usd or 0.0),
                 )
             )
         )

@@ -101,7 +101,7 @@ def _quality(study: records.Study, base: Row, others: Sequence[Row]) -> str:
                 [gap.difference.mean for gap in drawn],
                 [gap.difference.low for gap in drawn],
                 [gap.difference.high for gap in drawn],
-                t("{metric} − that of the run compared with, 95 %", metric=METRICS[metric]),
+                t("{metric} minus that of the run compared with, 95 %", metric=METRICS[metric]),
             ),
             key="runs_intervals",
             config=charts.CONFIG,

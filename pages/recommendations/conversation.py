@@ -172,7 +172,7 @@ def _panel(body: Body) -> None:
         )
     pairs = body.get("interactions")
     if pairs:
-        st.caption(t("Pairs that are worth more (+) or less (−) together than apart:"))
+        st.caption(t("Pairs that are worth more (+) or less (-) together than apart:"))
         tables.table(
             pd.DataFrame(
                 {
@@ -196,7 +196,7 @@ def _facts(panel: Body) -> list[tuple[str, str]]:
             t("{scored}, so the values are exact", scored=scored) if panel["exact"] else scored,
         ),
         (t("Estimated error of the values"), number_format.share(panel["estimated_error"])),
-        (t("Base + values − score"), number_format.significant(panel["additivity_gap"])),
+        (t("Base + values - score"), number_format.significant(panel["additivity_gap"])),
         (
             t("New scorings for this answer"),
             t("{fresh}: all were remembered", fresh=fresh) if panel.get("remembered") else fresh,

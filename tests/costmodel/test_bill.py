@@ -138,6 +138,6 @@ def test_traffic_that_makes_no_sense_is_refused(wrong, sentence):
 def test_the_caption_names_the_origin_of_every_term():
     said = sentences.origin(make(20.0, terms=replace(TERMS, reserve=Reserve(0.999))))
     assert "1 device carries the busiest hour, 1 stands by so that it is carried 99.9 %" in said
-    assert "$1 an hour each (typed in)" in said
+    assert "$1.00 an hour each (typed in)" in said
     assert "33 W idle and 100 W at work each (rated power)" in said
     assert "475 g CO2e per kWh (World, 2019)" in said

@@ -160,7 +160,7 @@ def test_typed_price_use_and_power_reach_the_machine_s_plan_and_its_caption(open
     after = app.dataframe[0].value.iloc[0]
     assert after["$ per month"] == pytest.approx(3.0 * 730 * before["Devices"])
     shown = unescaped(app)
-    assert "$3 an hour each (typed in)" in shown
+    assert "$3.00 an hour each (typed in)" in shown
     assert "50 W at work each (typed in, assumed)" in shown
     app.text_input(key="utilisation").set_value("10").run()
     assert "The busiest hour has 10 times the mean" in unescaped(app)
