@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+import re
 import string
 from datetime import date
 from pathlib import Path
@@ -92,6 +93,25 @@ def test_sentences_are_written_so_that_they_can_be_collected():
                 if not (constant or (named and call.func.id == "t")):
                     wrong.append(f"{file.relative_to(messages.ROOT)}:{argument.lineno}")
     assert wrong == []
+
+
+def avoided_words() -> list[str]:
+    """The words of the first column under "Words avoided" in the documentation."""
+    page = messages.ROOT / "docs" / "explanation" / "words-and-numbers.md"
+    _, _, table = page.read_text(encoding="utf-8").partition("## Words avoided")
+    cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("|")]
+    return [word.strip() for cell in cells[2:] for word in cell.split(",")]
+
+
+def test_no_sentence_has_a_word_that_the_style_avoids():
+    avoided = avoided_words()
+    assert {"dearer", "whichever", "offered people"} <= set(avoided)
+    pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, avoided))})\b", re.IGNORECASE)
+    found = []
+    for message in messages.collected():
+        for text in [message.id] if isinstance(message.id, str) else message.id:
+            found += [text] if pattern.search(re.sub(r"\{[^}]*\}", "", text)) else []
+    assert found == []
 
 
 def test_plural_forms_follow_the_language(read_in):

@@ -47,7 +47,7 @@ way_column, blind_column = st.columns([3, 1], vertical_alignment="bottom")
 way = address.choose(
     way_column.segmented_control,
     t("Person"),
-    {"offered": t("Offered people"), "listed": t("Anyone listed"), "new": t("A new person")},
+    {"offered": t("Suggested people"), "listed": t("Anyone listed"), "new": t("A new person")},
     "side_way",
     default="offered",
     required=True,
