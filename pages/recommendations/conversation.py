@@ -15,6 +15,7 @@ from llmrec_core.explain.explanation import Explanation
 from llmrec_core.explain.sentences import sentence
 from llmrec_core.language import t
 from llmrec_core.reading import explanations, number_format
+from llmrec_core.reading.comparison import why_not_paired
 from llmrec_core.reading.explanations import Reasons
 from llmrec_core.reading.lists import Entry
 from llmrec_core.reading.row import Row
@@ -260,6 +261,11 @@ def compare(
         several=people.of_one_name([row for row in rows if row.run_id != live.run]),
     )
     if other == NOBODY:
+        return
+    by_id = {row.run_id: row for row in rows}
+    refusal = why_not_paired(by_id[live.run], by_id[other], same_people=False)
+    if refusal:
+        widgets.caption(refusal)
         return
     payload = to_json(replace(live, run=other))
     widgets.ask("why_other_request", "explain", payload)

@@ -6,9 +6,9 @@ import pandas as pd
 import streamlit as st
 
 from llmrec_core.contract.requests import ExplainManyRequest, to_json
-from llmrec_core.explain.many_rows import agreement
 from llmrec_core.language import marked, t
-from llmrec_core.reading import number_format
+from llmrec_core.reading import explanations, number_format
+from llmrec_core.reading.comparison import why_not_paired
 from llmrec_core.retelling import retold
 from pages.recommendations import many_checks
 from pages.shared import (
@@ -79,6 +79,12 @@ other_id = address.choose(
     several=people.of_one_name([row for row in rows if row.run_id != run_id]),
     help=t("Two model sizes, or fp32 and int8 of the same weights: do the reasons stay the same?"),
 )
+by_id = {row.run_id: row for row in rows}
+if other_id != NONE:
+    refusal = why_not_paired(by_id[run_id], by_id[other_id], same_people=False)
+    if refusal:
+        widgets.caption(refusal)
+        other_id = NONE
 users = fields.whole_field(
     users_column,
     t("Users"),
@@ -191,7 +197,7 @@ else:
 
 if second is not None:
     st.header(t("The same reasons in both runs?"))
-    same = agreement(body["rows"], second["rows"])
+    same = explanations.agreement(by_id[run_id], by_id[other_id], body["rows"], second["rows"])
     widgets.say(many_checks.agreement_sentence(same, names[run_id], names[other_id]))
 lines = many_checks.lines(body)
 if lines:
