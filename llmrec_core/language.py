@@ -15,9 +15,11 @@ from __future__ import annotations
 
 import gettext
 import io
+import math
 import string
 from collections.abc import Callable
 from datetime import date
+from decimal import Decimal
 from functools import lru_cache
 from numbers import Real
 from typing import TYPE_CHECKING
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 SOURCE_LANGUAGE = "en"
 LOCALES = ASSETS / "locales"
 CATALOGUE = "LC_MESSAGES/llmrec.po"
+LARGEST_IN_DIGITS = 1e21
+"""Nobody counts the zeros of what lies beyond."""
 
 
 def source_language() -> str:
@@ -158,9 +162,30 @@ def number(value: float | Real, spec: str = ",") -> str:
     >>> number(1234.5, ",.2f")
     '1,234.50'
     """
-    text = format(value, spec)
+    text = _without_exponent(format(value, spec), spec)
     code = language()
     return text if code == SOURCE_LANGUAGE else text.translate(_separators(code))
+
+
+def _without_exponent(text: str, spec: str) -> str:
+    """What `format` has made of a number, with all zeros in place of an exponent."""
+    if not spec.endswith("g") or "e" not in text:
+        return text
+    return format(Decimal(text), f"{'+' if '+' in spec else ''}{',' if ',' in spec else ''}f")
+
+
+def digits(value: float) -> str:
+    """A number as it was typed: every digit, thousands apart, no exponent.
+
+    >>> digits(7.5), digits(1e-6), digits(1e30)
+    ('7.5', '0.000001', 'more than 1,000,000,000,000,000,000,000')
+    """
+    if LARGEST_IN_DIGITS < abs(value) < math.inf:
+        largest = number(LARGEST_IN_DIGITS, ",.0f")
+        if value < 0:
+            return t("less than -{largest}", largest=largest)
+        return t("more than {largest}", largest=largest)
+    return number(value, ",.12g")
 
 
 def short_count(value: float) -> str:
@@ -192,7 +217,7 @@ _SENTENCES = _Sentences()
 
 
 def _filled(text: str, values: dict[str, object]) -> str:
-    if language() == SOURCE_LANGUAGE:
+    if language() == SOURCE_LANGUAGE and "g}" not in text:
         return text.format(**values)  # the same, ten times as fast
     return _SENTENCES.vformat(text, (), values)
 

@@ -17,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from llmrec_core.contract.families import families
-from llmrec_core.contract.spec import RunSpec
+from llmrec_core.contract.spec import RunSpec, run_from_dict
 from llmrec_core.ledger import schema
 from llmrec_core.ledger.ledger import Ledger
 from tests import synthetic
@@ -279,6 +279,19 @@ def test_full_disk(command, settings):
 
 def _open(settings) -> Ledger:
     return Ledger.open(settings)
+
+
+def test_runs_list_tells_runs_of_one_name_apart(command, ledger):
+    for study, seed, split in (("one", 0, "loo"), ("one", 7, "loo"), ("two", 0, "time")):
+        body = {"name": "r", "seed": seed, "recommender": {"family": "ease"}}
+        data, protocol = {"data": {"name": "shop"}}, {"protocol": {"split": split}}
+        ledger.enqueue(run_from_dict(body | data | protocol), study)
+    lines = [line.split() for line in command("runs", "list").out.splitlines() if " r " in line]
+    assert [line[1:6] for line in lines] == [
+        ["one", "shop", "loo/100-uniform", "0", "r"],
+        ["one", "shop", "loo/100-uniform", "7", "r"],
+        ["two", "shop", "time/100-uniform", "0", "r"],
+    ]
 
 
 def test_runs_list_has_quality_and_cost_of_every_row(command, settings):

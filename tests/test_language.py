@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+import re
 import string
 from datetime import date
 from pathlib import Path
@@ -94,6 +95,25 @@ def test_sentences_are_written_so_that_they_can_be_collected():
     assert wrong == []
 
 
+def avoided_words() -> list[str]:
+    """The words of the first column under "Words avoided" in the documentation."""
+    page = messages.ROOT / "docs" / "explanation" / "words-and-numbers.md"
+    _, _, table = page.read_text(encoding="utf-8").partition("## Words avoided")
+    cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("|")]
+    return [word.strip() for cell in cells[2:] for word in cell.split(",")]
+
+
+def test_no_sentence_has_a_word_that_the_style_avoids():
+    avoided = avoided_words()
+    assert {"dearer", "whichever", "offered people"} <= set(avoided)
+    pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, avoided))})\b", re.IGNORECASE)
+    found = []
+    for message in messages.collected():
+        for text in [message.id] if isinstance(message.id, str) else message.id:
+            found += [text] if pattern.search(re.sub(r"\{[^}]*\}", "", text)) else []
+    assert found == []
+
+
 def test_plural_forms_follow_the_language(read_in):
     # Polish has three forms: 1 plik, 2 pliki, 5 plików.
     read_in(
@@ -118,6 +138,24 @@ def test_numbers_in_sentences_follow_the_language(read_in):
     )
     assert t("{name} took {hours:.2f} h", name="a.b,c", hours=1.5) == "a.b,c took 1,50 h"
     assert number(1234567.891, ",.2f") == "1.234.567,89"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(1e30, "1" + "0" * 30), (1e-7, "0.0000001"), (2.5e7, "25000000"), (12.5, "12.5")],
+)
+def test_no_sentence_writes_an_exponent(value, shown):
+    assert t("{value:g} of them", value=value) == f"{shown} of them"
+    assert t("{value:+g} of them", value=-value) == f"-{shown} of them"
+    assert number(1.5e9, ",.3g") == "1,500,000,000"
+
+
+def test_what_was_typed_is_written_with_all_its_digits(read_in):
+    assert language.digits(12345678.9) == "12,345,678.9"
+    assert language.digits(-1e30) == "less than -1,000,000,000,000,000,000,000"
+    read_in("de", {"{value:g} of them": "{value:g} davon"})
+    assert language.digits(1e-6) == "0,000001"
+    assert t("{value:g} of them", value=1.5e-7) == "0,00000015 davon"
 
 
 def test_units_and_currency_follow_the_language(read_in):

@@ -128,7 +128,7 @@ def check_measurement(score: Score, exam: Exam) -> list[CheckResult]:
         CheckResult(
             "order-and-batch",
             gap < METRIC_GAP,
-            t("largest difference with users reversed and batches of 7: {gap:.1e}", gap=gap),
+            t("largest difference with users reversed and batches of 7: {gap:.1g}", gap=gap),
         ),
         _check_against_scikit_learn(once, exam.sample(RECOMPUTED_USERS)),
     ]
@@ -171,7 +171,7 @@ def _check_against_scikit_learn(score: Score, exam: Exam) -> CheckResult:
         "independent-metric",
         gap < METRIC_GAP,
         t(
-            "{users} users, NDCG@10 and AUC against scikit-learn: largest difference {gap:.1e}",
+            "{users} users, NDCG@10 and AUC against scikit-learn: largest difference {gap:.1g}",
             users=len(ours),
             gap=gap,
         ),

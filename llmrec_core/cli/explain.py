@@ -222,7 +222,7 @@ def _lines(reasons: Reasons, body: Mapping[str, Any]) -> list[str]:
 def _effort(body: Mapping[str, Any]) -> str:
     return t(
         "{forwards} coalitions scored, {seconds:.1f} s, estimated error {error:.1%}, "
-        "base + values − score = {gap:.1e}",
+        "base + values - score = {gap:.1g}",
         forwards=body["forwards"],
         seconds=body["seconds"],
         error=body["estimated_error"],

@@ -11,6 +11,7 @@ from llmrec_core.cli.counted_model import counted_model
 from llmrec_core.cli.output import Json, print_json, refuse_unread
 from llmrec_core.errors import UsageError
 from llmrec_core.language import t
+from llmrec_core.money import dollars
 
 if TYPE_CHECKING:
     from llmrec_core.costmodel.facts.devices import Device
@@ -362,7 +363,7 @@ def _line(plan: Plan) -> str:
         "{tonnes} tCO2e",
         devices=plan.devices,
         device=plan.device,
-        dollars=t("no price") if month is None else f"${month:,.0f}",
+        dollars=t("no price") if month is None else dollars(month),
         p95=1000 * plan.bill.fleet.p95_s,
         busy=100 * plan.bill.fleet.utilisation,
         tonnes=t("unknown") if tonnes is None else f"{tonnes:.2f}",
@@ -386,4 +387,4 @@ def _print_curve(steps: list[Step], taken: list[str], as_json: bool) -> None:
         return
     _print_taken(taken)
     for step, sentence in spoken:
-        print(t("{users:.0e} users: {sentence}", users=step.users, sentence=sentence))
+        print(t("{users:,} users: {sentence}", users=round(step.users), sentence=sentence))

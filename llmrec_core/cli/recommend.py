@@ -21,7 +21,7 @@ from llmrec_core.cli.output import (
 )
 from llmrec_core.errors import UsageError
 from llmrec_core.files import write_atomic
-from llmrec_core.language import t, tn
+from llmrec_core.language import number, t, tn
 
 if TYPE_CHECKING:
     from llmrec_core.contract.requests import RecommendRequest
@@ -86,7 +86,7 @@ def recommend(
         t("{run} for {reader}", run=chosen.name, reader=reader),
         ("", t("title"), t("score")),
         [
-            (str(rank), item["title"], f"{item['score']:.4g}")
+            (str(rank), item["title"], number(item["score"], ".4g"))
             for rank, item in enumerate(answer["items"], 1)
         ],
     )

@@ -49,7 +49,7 @@ def summaries(ledger: Ledger, runs: list[RunRow]) -> list[dict[str, Document]]:
 def runs_list(
     study: Annotated[str, typer.Option(help="Only this study.")] = "", as_json: Json = False
 ) -> None:
-    """All runs with quality and cost."""
+    """All runs: what tells them apart, quality and cost."""
     from llmrec_core.reading import listing
 
     _, ledger = open_ledger()
@@ -63,11 +63,11 @@ def runs_list(
         print_json(summaries(ledger, runs))
         return
     lines = [
-        (run.id, *listing.cells(run, row))
+        (run.id, *listing.identity(run, row), *listing.cells(run, row))
         for run, row in zip(runs, listing.rows_of(ledger, runs), strict=True)
     ]
     title = tn("{count} run in {where}", "{count} runs in {where}", len(runs), where=ledger.where)
-    print_table(title, ("id", *listing.COLUMNS), lines)
+    print_table(title, ("id", *map(t, listing.IDENTITY), *map(t, listing.COLUMNS)), lines)
 
 
 def runs_show(run: RunArgument, as_json: Json = False) -> None:

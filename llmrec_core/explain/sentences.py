@@ -190,8 +190,8 @@ def change(
     first = t("first") if change_of.places == 1 else t("in the first {n}", n=change_of.places)
     if change_of.proved:
         return t(
-            "{title} is at place {place} of the {all} items compared, and stays {first} whichever "
-            "history items are removed: every set was scored.",
+            "{title} is at place {place} of the {all} items compared, and stays {first} no matter "
+            "which history items are removed: every set was scored.",
             first=first,
             **places,
         )
@@ -219,7 +219,7 @@ def _change_of_one(
         )
     if change_of.proved:
         return t(
-            "{title} stays above {rival} whichever history items are removed: every set was "
+            "{title} stays above {rival} no matter which history items are removed: every set was "
             "scored.",
             **names,
         )

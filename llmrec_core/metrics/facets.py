@@ -18,7 +18,7 @@ import pandas as pd
 
 from llmrec_core.data.dataset import Dataset
 from llmrec_core.data.splits import Case, Split
-from llmrec_core.language import marked, t
+from llmrec_core.language import marked, number, t
 from llmrec_core.types import Columns
 
 MAX_VALUES = 24
@@ -107,9 +107,11 @@ def quarters(values: np.ndarray, single: str = "{low}", several: str = "{low} to
     )
     groups = np.searchsorted(edges, values, side="left")
     labels = []
-    for number in range(len(edges) + 1):
-        inside = values[groups == number]
-        low, high = (f"{inside.min():g}", f"{inside.max():g}") if len(inside) else ("", "")
+    for place in range(len(edges) + 1):
+        inside = values[groups == place]
+        low = high = ""
+        if len(inside):
+            low, high = number(inside.min(), "g"), number(inside.max(), "g")
         labels.append((single if low == high else several).format(low=low, high=high))
     return _pack(labels, groups)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 from llmrec_core.contract.families import recorded_family
-from llmrec_core.contract.spec import RecommenderSpec
+from llmrec_core.contract.spec import RecommenderSpec, RunSpec
 from llmrec_core.language import marked, t
 
 COLOURS = {
@@ -40,6 +43,8 @@ SHAPES = {
     "int4": "star",
 }
 """By precision (plotly's names), in the order in which tables list precisions."""
+NEUTRAL = "#8a93a6"
+"""Of a shape that stands for a precision, whatever the kind of recommender."""
 
 
 def size_label(spec: RecommenderSpec) -> str:
@@ -64,3 +69,29 @@ def kind(spec: RecommenderSpec) -> str:
 def shape(precision: str) -> str:
     """Shape of a precision; one that no table knows has a cross."""
     return SHAPES.get(precision, "cross")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of a legend: its name, and the mark that stands for it."""
+
+    name: str
+    shape: str
+    colour: str
+    place: int
+    """Of the first spec that it stands for."""
+
+
+def legend(specs: Iterable[RunSpec]) -> list[Entry]:
+    """What the colours and, where there are several precisions, the shapes stand for.
+
+    Args:
+        specs: of the runs that are drawn.
+    """
+    kinds: dict[str, Entry] = {}
+    precisions: dict[str, Entry] = {}
+    for place, spec in enumerate(specs):
+        name, precision = kind(spec.recommender), spec.precision
+        kinds.setdefault(name, Entry(name, "circle", colour(spec.recommender), place))
+        precisions.setdefault(precision, Entry(precision, shape(precision), NEUTRAL, place))
+    return [*kinds.values(), *(precisions.values() if len(precisions) > 1 else ())]

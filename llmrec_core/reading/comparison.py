@@ -10,6 +10,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
+from llmrec_core.errors import UsageError
 from llmrec_core.language import t
 from llmrec_core.metrics.intervals import Difference
 from llmrec_core.metrics.seeds import group_difference
@@ -90,6 +91,52 @@ def exam_words(row: Row) -> str:
     name, content, users, seed = exam_of(row)
     sample = t("{users} users, seed {seed}", users=users, seed=seed) if users else t("all users")
     return t("{data} {content}, {sample}", data=name, content=content[:8], sample=sample)
+
+
+def why_not_paired(first: Row, second: Row, *, same_people: bool = True) -> str:
+    """Why two runs say nothing against each other, in a sentence; empty where they do.
+
+    Args:
+        first: a run.
+        second: the other.
+        same_people: whether they must have been asked about one sample of users; what is said of
+            one person, or of no person, needs one data set and one protocol alone.
+    """
+    ours, theirs = (exam_of(row) if same_people else exam_of(row)[:2] for row in (first, second))
+    if ours != theirs:
+        return t(
+            "Not compared: {first} was measured on {one}, {second} on {other}.",
+            first=first.name,
+            one=exam_words(first),
+            second=second.name,
+            other=exam_words(second),
+        )
+    under = [row.protocols or (row.spec.protocol.name,) for row in (first, second)]
+    if set(under[0]) & set(under[1]):
+        return ""
+    return t(
+        "Not compared: {first} was measured under {one}, {second} under {other}.",
+        first=first.name,
+        one=", ".join(under[0]),
+        second=second.name,
+        other=", ".join(under[1]),
+    )
+
+
+def require_pair(first: Row, second: Row, *, same_people: bool = True) -> None:
+    """Refuse two runs that say nothing against each other.
+
+    Args:
+        first: a run.
+        second: the other.
+        same_people: as for `why_not_paired`.
+
+    Raises:
+        UsageError: with the reason.
+    """
+    reason = why_not_paired(first, second, same_people=same_people)
+    if reason:
+        raise UsageError(reason)
 
 
 def comparability(rows: Sequence[Row], protocol: str) -> list[str]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from markupsafe import Markup
 
-from llmrec_core.explain import notes
+from llmrec_core.explain import many_rows, notes
 from llmrec_core.explain.explanation import Explanation
-from llmrec_core.explain.many_rows import run_warnings
 from llmrec_core.explain.sentences import score_source, warnings, why
 from llmrec_core.explain.stored import change_text
 from llmrec_core.language import t
 from llmrec_core.reading import html
+from llmrec_core.reading.comparison import require_pair
+from llmrec_core.reading.row import Row
 
 WIDEST_PX = 200
 """Width of the bar of the strongest reason."""
@@ -64,11 +65,29 @@ def read(
         explanation,
         why(explanation),
         score_source(explanation.shares),
-        (*warnings(explanation), *run_warnings(many)),
+        (*warnings(explanation), *many_rows.run_warnings(many)),
         change_text(body.get("smallest_set"), explanation.title),
         tuple(notes.texts(body.get("notes"))),
         run,
     )
+
+
+def agreement(
+    first: Row, second: Row, ours: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """As `many_rows.agreement`, for two runs of one data set and protocol.
+
+    Args:
+        first: a run.
+        second: the other.
+        ours: rows of the first one's answer.
+        theirs: rows of the other's.
+
+    Raises:
+        UsageError: for runs of different data or protocols.
+    """
+    require_pair(first, second, same_people=False)
+    return many_rows.agreement(ours, theirs)
 
 
 def score_note(explanation: Explanation, listed: float | None) -> str:

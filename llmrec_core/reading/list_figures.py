@@ -23,8 +23,8 @@ WEIGHTED, EFFECTIVE = FIGURES[-2:]
 COLUMNS = (RUN, *FIGURES[:-1], LOW, HIGH, EFFECTIVE)
 DEFINITION = marked(
     "Catalogue shown: share of items in at least one list of ten. Gini: 0 = all "
-    "items shown alike, 1 = one item. Novelty: mean −log2 of an item's share of "
-    "training interactions. Diversity: mean 1 − cosine of genres over pairs of a "
+    "items shown alike, 1 = one item. Novelty: mean of -log2 of an item's share of "
+    "training interactions. Diversity: mean 1 - cosine of genres over pairs of a "
     "list. Items alike: NDCG@10 with every person weighted by the inverse "
     "propensity of the withheld item (SNIPS), as if all items had been met alike; "
     "it rests on fewer people, so its interval is wide. Candidates drawn by chance "

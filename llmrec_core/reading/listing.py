@@ -87,6 +87,15 @@ def state_text(run: RunRow) -> str:
 COLUMNS = ("run", "state", "NDCG@10", "p50", "p95", marked("$ per million"), "memory", "energy")
 
 
+IDENTITY = (marked("study"), marked("data"), marked("protocol"), marked("seed"))
+
+
+def identity(run: RunRow, row: Row) -> tuple[str, ...]:
+    """What tells runs of one name apart, as `IDENTITY` names it."""
+    spec = row.spec
+    return run.study, spec.data.name, spec.protocol.name, str(spec.seed)
+
+
 def cells(run: RunRow, row: Row | None) -> tuple[str, ...]:
     """A line of the table on the screen, as `COLUMNS` names it."""
     if row is None or row.state != "finished":

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 
 from llmrec_core.files import safe_cell
 from llmrec_core.language import SOURCE_LANGUAGE, language, marked, number, short_count, t
+from llmrec_core.money import MOST_DECIMALS, dollars, small_dollars
 from llmrec_core.types import Measurement
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_DECIMALS = 12
+__all__ = ["dollars", "small_dollars"]
+"""Beside what is defined here: prices are written below, where every room reaches them."""
 
 
 def significant(value: float, digits: int = 3) -> str:
@@ -58,23 +60,14 @@ def duration(seconds: float) -> str:
     return _scaled(seconds, ((1, marked("s")), (1e-3, "ms"), (1e-6, "µs")))
 
 
-def dollars(value: float) -> str:
-    """`28.7` → `$28.70`, `12345` → `$12,345`; cents below $1,000, and `< $0.01` below one cent."""
-    size = abs(value)
-    if 0 < size < 0.005:
-        return t("< $0.01")
-    amount = t("${amount}", amount=number(size, ",.2f" if size < 999.995 else ",.0f"))
-    return t("-{amount}", amount=amount) if value < 0 else amount
-
-
-def small_dollars(value: float) -> str:
-    """A price of one hit or request, which may be far below a cent: `0.00012` → `$0.00012`."""
-    return t("${amount}", amount=significant(value)) if 0 < value < 0.01 else dollars(value)
-
-
 def whole(value: float) -> str:
     """Every digit of a whole number: `71234` → `71,234`."""
     return number(round(value), ",")
+
+
+def part_of(shown: int, total: int) -> str:
+    """How much of something is shown: `200 of 1,682`."""
+    return t("{shown} of {total}", shown=whole(shown), total=whole(total))
 
 
 def count(value: float) -> str:

@@ -80,9 +80,9 @@ def _token_price(row: Row) -> str:
     """What a hosted model's tokens cost, and when that was read."""
     endpoint = row.spec.recommender.endpoint
     return t(
-        "${tokens_in:g} and ${tokens_out:g} a million tokens in and out ({host}, {date})",
-        tokens_in=endpoint.usd_per_million_in,
-        tokens_out=endpoint.usd_per_million_out,
+        "{tokens_in} and {tokens_out} a million tokens in and out ({host}, {date})",
+        tokens_in=number_format.small_dollars(endpoint.usd_per_million_in or 0.0),
+        tokens_out=number_format.small_dollars(endpoint.usd_per_million_out or 0.0),
         host=endpoint.host,
         date=endpoint.priced_on,
     )

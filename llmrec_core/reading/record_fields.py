@@ -85,7 +85,7 @@ FIGURES: dict[str, Field] = {
         "1", marked("Gini coefficient of how often items are shown; 0 = all items alike.")
     ),
     "novelty@k": Field(
-        "bit", marked("Mean of −log2 of the training share of the items in the lists.")
+        "bit", marked("Mean of -log2 of the training share of the items in the lists.")
     ),
     "diversity@k": Field("1", marked("Mean cosine distance of the genres of two items of a list.")),
     "snips_ndcg@k": Field(

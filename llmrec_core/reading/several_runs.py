@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from llmrec_core.language import marked, t
 from llmrec_core.metrics.intervals import Difference
 from llmrec_core.reading import number_format
-from llmrec_core.reading.comparison import difference
+from llmrec_core.reading.comparison import difference, require_pair
 from llmrec_core.reading.pareto import METRICS
 from llmrec_core.reading.people import People
 from llmrec_core.reading.pricing import Pricing, usd_per_million
@@ -63,7 +63,12 @@ def gaps(base: Row, others: Sequence[Row], people: Mapping[str, Mapping[str, Peo
         base: which the others are compared with.
         others: on its exam.
         people: values by metric and run id.
+
+    Raises:
+        UsageError: for a run that was measured on another exam.
     """
+    for row in others:
+        require_pair(row, base)
     pairs = (
         (row, metric, difference(values[row.run_id], values[base.run_id]))
         for metric, values in people.items()

@@ -16,7 +16,8 @@ from llmrec_core.reading.pricing import AXES
 Scale = Callable[[float], float]
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 1000, 520, 70, 330, 20, 55
 LONGEST_NAME = 46
-"""Letters of a name that fit the legend."""
+"""Letters of a name that fit beside the chart."""
+NAME_STEP, LEGEND_STEP, LEGEND_COLUMNS = 22, 24, 4
 
 
 def _polygon(sides: int, turn: float = -90.0, inner: float = 1.0) -> str:
@@ -93,7 +94,9 @@ def pareto(chart: Chart) -> str:
         return HEIGHT - BOTTOM - (value - y_low) / (y_high - y_low) * (HEIGHT - BOTTOM - TOP)
 
     label = number_format.escape(t("Quality against cost"))
-    parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">']
+    below_all = max(HEIGHT, TOP + 14 + NAME_STEP * len(chart.points))
+    legend, height = _legend(chart, below_all)
+    parts = [f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{label}">']
     for decade in decades:
         x = across(10.0**decade / axis.factor)
         parts.append(_line(x, TOP, x, HEIGHT - BOTTOM))
@@ -101,10 +104,10 @@ def pareto(chart: Chart) -> str:
         parts.append(_text(x, HEIGHT - BOTTOM + 18, "middle", tick))
     if chart.free:
         parts.append(_text(across(0.0), HEIGHT - BOTTOM + 18, "middle", "0"))
-    for height in _ticks(y_low, y_high):
-        y = up(height)
+    for quality in _ticks(y_low, y_high):
+        y = up(quality)
         parts.append(_line(LEFT, y, WIDTH - RIGHT, y))
-        parts.append(_text(LEFT - 8, y + 4, "end", number(height, ".2f")))
+        parts.append(_text(LEFT - 8, y + 4, "end", number(quality, ".2f")))
     below = t("{title}, {unit} (log scale)", title=t(axis.title), unit=axis.unit)
     parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 12, "middle", below))
     metric = METRICS.get(chart.metric, chart.metric)
@@ -113,6 +116,7 @@ def pareto(chart: Chart) -> str:
     parts.append(f'<text transform="{turned}" text-anchor="middle">{beside}</text>')
     parts += _front(chart, across, up)
     parts += _points(chart, across, up)
+    parts += legend
     return "".join(parts) + "</svg>"
 
 
@@ -157,10 +161,23 @@ def _points(chart: Chart, across: Scale, up: Scale) -> list[str]:
         words = number_format.escape(point.words)
         mark = _mark(shape, x, y, colour, opacity, point.assumed)
         parts.append(f"<g><title>{words}</title>{mark}</g>")
-        line = TOP + 14 + index * 22
+        line = TOP + 14 + index * NAME_STEP
         parts.append(_mark(shape, WIDTH - RIGHT + 22, line - 4, colour, 1.0, point.assumed))
         weight = ' font-weight="600"' if point.on_front else ""
         name = point.row.name
         shown = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
         parts.append(_text(WIDTH - RIGHT + 38, line, "start", shown, weight))
     return parts
+
+
+def _legend(chart: Chart, top: float) -> tuple[list[str], float]:
+    """What colours and shapes stand for, in lines below everything else, and where they end."""
+    entries = chart_symbols.legend(point.row.spec for point in chart.points)
+    parts = []
+    for place, entry in enumerate(entries):
+        line, column = divmod(place, LEGEND_COLUMNS)
+        x = LEFT + column * (WIDTH - LEFT) / LEGEND_COLUMNS
+        y = top + 14 + line * LEGEND_STEP
+        parts.append(_mark(entry.shape, x, y - 4, entry.colour, 1.0, assumed=False))
+        parts.append(_text(x + 16, y, "start", entry.name))
+    return parts, top + LEGEND_STEP * math.ceil(len(entries) / LEGEND_COLUMNS)

@@ -9,13 +9,15 @@ import math
 import re
 
 from llmrec_core.errors import UsageError
-from llmrec_core.language import number, t
+from llmrec_core.language import digits, t
 
 _SPACES = re.compile(r"[\s_'\u2019]")
 _THOUSANDS = re.compile(r"[1-9]\d{0,2}(,\d{3})+")
 
 
-def read_number(text: str, name: str, low: float = 0.0, high: float = math.inf) -> float:
+def read_number(
+    text: str, name: str, low: float = 0.0, high: float = math.inf, *, whole: bool = False
+) -> float:
     """The number that a person has typed.
 
     Args:
@@ -23,6 +25,7 @@ def read_number(text: str, name: str, low: float = 0.0, high: float = math.inf) 
         name: of the field, for the refusal.
         low: the smallest number that is accepted.
         high: the largest.
+        whole: whether a fraction is refused.
 
     Raises:
         UsageError: for what is no number, can be read in two ways, or is out of bounds.
@@ -32,19 +35,18 @@ def read_number(text: str, name: str, low: float = 0.0, high: float = math.inf) 
     """
     plain = _SPACES.sub("", text)
     if _THOUSANDS.fullmatch(plain) and plain.count(",") == 1:
-        whole, decimal = plain.replace(",", ""), plain.replace(",", ".").rstrip("0").rstrip(".")
+        thousands, decimal = plain.replace(",", ""), plain.replace(",", ".").rstrip("0").rstrip(".")
         raise UsageError(
             t(
                 "{name}: {text} can be read as {whole} or as {decimal}; type one of them",
                 name=name,
                 text=text,
-                whole=whole,
+                whole=thousands,
                 decimal=decimal,
             )
         )
     if "," in plain and "." in plain:
-        thousands = min(",", ".", key=plain.rfind)
-        plain = plain.replace(thousands, "")
+        plain = plain.replace(min(",", ".", key=plain.rfind), "")
     elif plain.count(",") > 1:
         plain = plain.replace(",", "")
     try:
@@ -53,22 +55,25 @@ def read_number(text: str, name: str, low: float = 0.0, high: float = math.inf) 
         value = math.nan
     if not math.isfinite(value):
         raise UsageError(t("{name}: {text!r} is no number; type e.g. 12.5", name=name, text=text))
-    if not low <= value <= high:
+    if not low <= value <= high or (whole and value != int(value)):
         raise UsageError(
             t(
                 "{name} is {value}; expected {bounds}",
                 name=name,
-                value=number(value, ",g"),
-                bounds=_bounds(low, high),
+                value=digits(value),
+                bounds=_bounds(low, high, whole),
             )
         )
     return value
 
 
-def _bounds(low: float, high: float) -> str:
+def _bounds(low: float, high: float, whole: bool) -> str:
+    ends = {"low": digits(low), "high": digits(high)}
     if math.isinf(high):
-        return t("{low} or more", low=number(low, ",g"))
-    return t("a number from {low} to {high}", low=number(low, ",g"), high=number(high, ",g"))
+        return t("a whole number, {low} or more", **ends) if whole else t("{low} or more", **ends)
+    if whole:
+        return t("a whole number from {low} to {high}", **ends)
+    return t("a number from {low} to {high}", **ends)
 
 
 def as_typed(value: float) -> str:

@@ -5,6 +5,7 @@ Every number is checked by the cost model, wherever it comes from: a field or th
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ from llmrec_core.reading.pricing import Pricing
 from llmrec_core.reading.row import Row, machine_of
 from pages.shared import hardware, records, widgets
 from pages.shared.address import choose, remember
+from pages.shared.fields import number_field
 
 WAYS = {
     "day": marked("Requests a day"),
@@ -296,12 +298,10 @@ def number(place: DeltaGenerator, label: str, value: float, key: str, help_text:
     Raises:
         UsageError: when the field is empty.
     """
-    typed = place.number_input(
-        label, value=value, format="%.8g", key=key, bind="query-params", help=help_text or None
-    )
-    if typed is None:
+    typed = number_field(place, label, key, default=value, low=-math.inf, help=help_text or None)
+    if typed is None or not str(st.session_state[key]).strip():
         raise UsageError(t("{label} is empty; expected a number", label=label))
-    return float(typed)
+    return typed
 
 
 def optional(
@@ -313,16 +313,16 @@ def optional(
     value: float | None = None,
 ) -> float | None:
     """A number that may stay empty, which means `usual`; an untouched field holds `value`."""
-    typed = place.number_input(
+    typed = number_field(
+        place,
         label,
-        value=value,
-        format="%.8g",
+        key,
+        default=value,
+        low=-math.inf,
         placeholder=usual,
-        key=key,
-        bind="query-params",
         help=help_text or None,
     )
-    return None if typed is None else float(typed)
+    return typed if st.session_state[key].strip() else None
 
 
 def whole(quantity: str, value: float) -> int:

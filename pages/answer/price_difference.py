@@ -10,6 +10,7 @@ from llmrec_core.errors import UnsupportedError
 from llmrec_core.explain import cost_difference
 from llmrec_core.language import t
 from llmrec_core.reading import number_format
+from llmrec_core.reading.comparison import why_not_paired
 from llmrec_core.reading.pricing import Pricing, usd_per_million
 from llmrec_core.reading.row import Row
 from pages.shared import charts, reasons, widgets
@@ -47,8 +48,14 @@ def section(rows: Sequence[Row], pricing: Pricing) -> None:
     if first == second:
         st.caption(t("Choose two different runs."))
         return
+    by_id = {row.run_id: row for row in rows}
+    refusal = why_not_paired(by_id[first], by_id[second], same_people=False)
+    if refusal:
+        widgets.caption(refusal)
+        return
+    alike = [row for row in rows if not why_not_paired(row, by_id[first], same_people=False)]
     difference = cost_difference.why_more_expensive(
-        run_costs[first], run_costs[second], cost_difference.precision_factors(rows, costs)
+        run_costs[first], run_costs[second], cost_difference.precision_factors(alike, costs)
     )
     widgets.say(difference.text)
     st.plotly_chart(

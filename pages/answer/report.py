@@ -1,12 +1,14 @@
 """Report: the study as one HTML file for somebody without this app."""
 
 import re
+from datetime import UTC, datetime
 
 import streamlit as st
 
 from llmrec_core.language import t
-from llmrec_core.reading import number_format, pdf, report
+from llmrec_core.reading import number_format, pdf, report, report_command
 from pages.shared import (
+    address,
     charts,
     data_doubts,
     frame,
@@ -57,7 +59,8 @@ if not content.finding.cards:
         label=t("Watch the runs"),
     )
 html = report.render(content)
-file_name = re.sub(r"[^a-z0-9]+", "-", study.name.lower()).strip("-") or "study"
+words = re.sub(r"[^a-z0-9]+", "-", study.name.lower()).strip("-") or "study"
+file_name = f"{words}-{datetime.now(UTC):%Y-%m-%d}"
 as_html, as_pdf = st.columns([1, 3])
 as_html.download_button(
     t("Download, {size}", size=number_format.size(len(html.encode()))),
@@ -91,6 +94,7 @@ with st.container(border=True):
     widgets.say(f"{content.finding.ahead} {content.finding.tried}")
     if content.finding.exact:
         widgets.caption(content.finding.exact)
+    widgets.caption(t("For: {needs}", needs=report.needs_words(content.traffic)))
     for sentence in content.doubts:
         st.warning(number_format.plain(sentence), icon=":material/warning:")
     if content.comment.strip():
@@ -104,18 +108,37 @@ with st.container(border=True):
     for sentence in pareto_chart.under_the_chart(content.chart, True, True):
         widgets.caption(sentence)
     widgets.say(f"{content.choice.sentence} {content.choice.why_not}")
+    if content.plan:
+        st.subheader(t("Plan for this traffic"))
+        for sentence in content.plan:
+            widgets.say(sentence)
     if content.explanation:
+        st.subheader(t("Why this item"))
         widgets.say(content.explanation.sentence)
+        for warning in content.explanation.warnings:
+            widgets.say(f"⚠ {warning}")
+        widgets.caption(t("Explained run: {run}", run=content.explanation.run))
     widgets.caption(widgets.conditions(content.rows))
     tables.table(
         report.conditions_table(content.rows, content.pricing),
         "report_conditions",
         "conditions.csv",
     )
-st.caption(
-    t(
-        "The same file from a terminal: `python -m llmrec_core report --study NAME "
-        "--out report.html`, NAME being "
+st.caption(t("A link to this page with all that is typed here but the comment:"))
+st.code(address.link(report_untied="true" if untied else ""), language=None, wrap_lines=True)
+if study.recorded:
+    st.caption(t("This study was recorded elsewhere, so no command of this home writes its file."))
+else:
+    st.caption(t("The same file from a terminal, in the terminal's language:"))
+    st.code(
+        report_command.command(
+            study.name,
+            f"{file_name}.html",
+            traffic,
+            frame.pricing(),
+            comment=comment or "",
+            untied=untied,
+        ),
+        language="bash",
+        wrap_lines=True,
     )
-    + number_format.plain(study.name)
-)

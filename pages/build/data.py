@@ -10,6 +10,7 @@ from llmrec_core.reading.table import from_frame
 from pages.build import data_versions, import_form
 from pages.shared import address, charts, data_doubts, frame, records, tables, widgets
 
+MOST_ITEMS, MOST_FOUND = 200, 50
 widgets.heading(
     t("Data"),
     t("What the recommenders learn from and are tested on: sizes, content hash, how it is split."),
@@ -103,7 +104,8 @@ with st.expander(t("How it is split"), icon=":material/call_split:"):
 data_doubts.section(data)
 st.header(t("Items"))
 search = st.text_input(t("Search titles"), key="data_search", bind="query-params")
-items = data.items.loc[data.find_titles(search, 50)] if search else data.items.head(200)
+found = data.items.loc[data.find_titles(search, data.n_items)] if search else data.items
+items = found.head(MOST_FOUND if search else MOST_ITEMS)
 shown = pd.DataFrame(
     {
         t("Item"): items["item_id"],
@@ -115,4 +117,5 @@ shown = pd.DataFrame(
 )
 shows = {t("Year"): number_format.year}
 tables.table(from_frame(shown, shows), "data_items_list", f"{name}-items.csv", height=300)
+widgets.caption_part(len(items), len(found))
 data_versions.show(name)

@@ -17,6 +17,7 @@ from llmrec_core.language import t
 from llmrec_core.reading import number_format
 from llmrec_core.recommenders.hosted.spending import estimate
 from pages.shared import records
+from pages.shared.fields import number_field, whole_field
 
 RETRIEVER = "item-knn"
 ORDERED = 20
@@ -54,25 +55,21 @@ def chosen() -> dict[str, Any]:
             accept_new_options=True,
             help=t("Several joined by + are fused, e.g. item-knn+tf-idf."),
         ),
-        "rerank_k": int(
-            count.number_input(
-                t("Items in the prompt, K"),
-                FEWEST_LETTERS,
-                len(LETTERS),
-                ORDERED,
-                key="train_letters",
-                bind="query-params",
-            )
+        "rerank_k": whole_field(
+            count,
+            t("Items in the prompt, K"),
+            "train_letters",
+            default=ORDERED,
+            low=FEWEST_LETTERS,
+            high=len(LETTERS),
         ),
-        "history_items": int(
-            history.number_input(
-                t("History items in the prompt"),
-                1,
-                200,
-                10,
-                key="train_history",
-                bind="query-params",
-            )
+        "history_items": whole_field(
+            history,
+            t("History items in the prompt"),
+            "train_history",
+            default=10,
+            low=1,
+            high=200,
         ),
     }
 
@@ -80,19 +77,17 @@ def chosen() -> dict[str, Any]:
 def _prices() -> dict[str, Any]:
     tokens_in, tokens_out, day, limit = st.columns(4, vertical_alignment="bottom")
     fields = {
-        "usd_per_million_in": tokens_in.number_input(
-            t("$ per million tokens in"), 0.0, 1e6, None, key="train_usd_in", bind="query-params"
+        "usd_per_million_in": number_field(
+            tokens_in, t("$ per million tokens in"), "train_usd_in", high=1e6
         ),
-        "usd_per_million_out": tokens_out.number_input(
-            t("$ per million tokens out"), 0.0, 1e6, None, key="train_usd_out", bind="query-params"
+        "usd_per_million_out": number_field(
+            tokens_out, t("$ per million tokens out"), "train_usd_out", high=1e6
         ),
-        "limit_usd": limit.number_input(
+        "limit_usd": number_field(
+            limit,
             t("Spend at most, $"),
-            0.0,
-            1e6,
-            None,
-            key="train_limit",
-            bind="query-params",
+            "train_limit",
+            high=1e6,
             help=t("For the run and later questions to it. It stops before it passes this."),
         ),
     }
@@ -111,14 +106,14 @@ def show_estimate(runs: list[RunSpec]) -> None:
         st.caption(
             number_format.plain(
                 t(
-                    "{name}: about {prompts:,} prompts, {tokens:,.0f} tokens, ${usd:.2g} of at "
-                    "most ${limit:g}. No reasons are computed for it, and other hardware is not "
+                    "{name}: about {prompts:,} prompts, {tokens:,.0f} tokens, {usd} of at most "
+                    "{limit}. No reasons are computed for it, and other hardware is not "
                     "predicted.",
                     name=run.name,
                     prompts=expected.prompts,
                     tokens=expected.tokens_in + expected.tokens_out,
-                    usd=expected.usd,
-                    limit=run.recommender.endpoint.limit_usd,
+                    usd=number_format.small_dollars(expected.usd),
+                    limit=number_format.small_dollars(run.recommender.endpoint.limit_usd or 0.0),
                 )
             )
         )

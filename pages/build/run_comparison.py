@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from llmrec_core.language import t
 from llmrec_core.reading import number_format, several_runs, study_tables
-from llmrec_core.reading.comparison import best_first, comparability, exam_of, exam_words
+from llmrec_core.reading.comparison import best_first, comparability, exam_of, why_not_paired
 from llmrec_core.reading.pareto import METRICS
 from llmrec_core.reading.people import MIN_PEOPLE
 from llmrec_core.reading.row import Row
@@ -66,18 +66,10 @@ def _quality(study: records.Study, base: Row, others: Sequence[Row]) -> str:
     """The paired differences, or why there are none; returns the metric that is looked at."""
     st.header(t("Quality, person by person"))
     metric = widgets.metric_picker(st.container(), "runs_metric")
-    alike = [row for row in others if exam_of(row) == exam_of(base)]
-    for row in others:
-        if row not in alike:
-            widgets.caption(
-                t(
-                    "Not compared: {first} was measured on {one}, {second} on {other}.",
-                    first=row.name,
-                    one=exam_words(row),
-                    second=base.name,
-                    other=exam_words(base),
-                )
-            )
+    reasons = {row.run_id: why_not_paired(row, base) for row in others}
+    for reason in filter(None, reasons.values()):
+        widgets.caption(reason)
+    alike = [row for row in others if not reasons[row.run_id]]
     protocol = next(
         (name for name in base.protocols if all(name in row.protocols for row in alike)), None
     )
@@ -101,7 +93,7 @@ def _quality(study: records.Study, base: Row, others: Sequence[Row]) -> str:
                 [gap.difference.mean for gap in drawn],
                 [gap.difference.low for gap in drawn],
                 [gap.difference.high for gap in drawn],
-                t("{metric} − that of the run compared with, 95 %", metric=METRICS[metric]),
+                t("{metric} minus that of the run compared with, 95 %", metric=METRICS[metric]),
             ),
             key="runs_intervals",
             config=charts.CONFIG,

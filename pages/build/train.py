@@ -9,7 +9,7 @@ from llmrec_core.reading.table import Column, make
 from llmrec_core.running import grid
 from llmrec_core.types import Measurement
 from pages.build import hosted_inputs, train_inputs
-from pages.shared import frame, records, tables, widgets
+from pages.shared import fields, frame, records, tables, widgets
 
 GRID = (
     Column(marked("Run"), "run"),
@@ -91,7 +91,7 @@ if button_column.button(
     key="train_queue",
     type="primary",
     icon=":material/play_arrow:",
-    disabled=not name.strip(),
+    disabled=not name.strip() or fields.refused("train_"),
 ):
     try:
         train_inputs.queue(name.strip(), runs)

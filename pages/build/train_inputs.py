@@ -27,6 +27,7 @@ from llmrec_core.types import SPLITS
 from pages.build import hosted_inputs
 from pages.shared import records
 from pages.shared.address import choose, choose_several
+from pages.shared.fields import number_field, whole_field
 
 FIRST_FAMILY = "cross-encoder"
 FUSED_FIRST = ("item-knn", "tf-idf")
@@ -96,10 +97,13 @@ def _backbone(family: Family, chosen: dict[str, Any]) -> None:
             "id or a local folder."
         ),
     )
-    chosen["history_items"] = int(
-        st.number_input(
-            t("History items in the prompt"), 1, 200, 10, key="train_history", bind="query-params"
-        )
+    chosen["history_items"] = whole_field(
+        st.container(),
+        t("History items in the prompt"),
+        "train_history",
+        default=10,
+        low=1,
+        high=200,
     )
 
 
@@ -140,15 +144,13 @@ def _retriever(chosen: dict[str, Any]) -> None:
         "train_retriever",
         default=FUSED_FIRST[0],
     )
-    chosen["rerank_k"] = int(
-        st.number_input(
-            t("Items passed to the language model, K"),
-            1,
-            1000,
-            20,
-            key="train_k",
-            bind="query-params",
-        )
+    chosen["rerank_k"] = whole_field(
+        st.container(),
+        t("Items passed to the language model, K"),
+        "train_k",
+        default=20,
+        low=1,
+        high=1000,
     )
 
 
@@ -237,16 +239,16 @@ def dials(family: Family, base: dict[str, Any]) -> dict[str, Sequence[Any]]:
         key="train_precisions",
         bind="query-params",
     )
-    seeds = st.number_input(
+    seeds = whole_field(
+        st.container(),
         t("Seeds"),
-        1,
-        5,
-        1,
-        key="train_seeds",
-        bind="query-params",
+        "train_seeds",
+        default=1,
+        low=1,
+        high=5,
         help=t("Repeats with other random numbers."),
     )
-    chosen["seeds"] = tuple(range(int(seeds)))
+    chosen["seeds"] = tuple(range(seeds))
     return chosen
 
 
@@ -256,21 +258,11 @@ def budget(family: Family) -> dict[str, Any]:
         return {}
     steps, minutes = st.columns(2)
     return {
-        "steps": int(
-            steps.number_input(
-                t("Training steps"),
-                21,
-                100_000,
-                200,
-                step=50,
-                key="train_steps",
-                bind="query-params",
-            )
+        "steps": whole_field(
+            steps, t("Training steps"), "train_steps", default=200, low=21, high=100_000
         ),
-        "max_minutes": float(
-            minutes.number_input(
-                t("At most, minutes"), 0.5, 6000.0, 20.0, key="train_minutes", bind="query-params"
-            )
+        "max_minutes": number_field(
+            minutes, t("At most, minutes"), "train_minutes", default=20.0, low=0.5, high=6000.0
         ),
     }
 
@@ -303,15 +295,13 @@ def protocol(rows: list[Row]) -> dict[str, Any]:
                 "data set."
             ),
         ),
-        "users": int(
-            users.number_input(
-                t("Users, 0 = all"),
-                0,
-                1_000_000,
-                usual.users,
-                key="train_users",
-                bind="query-params",
-            )
+        "users": whole_field(
+            users,
+            t("Users, 0 = all"),
+            "train_users",
+            default=usual.users,
+            low=0,
+            high=1_000_000_000,
         ),
         "also_full": full.toggle(
             t("Rank all items besides"), key="train_full", bind="query-params"
@@ -346,15 +336,13 @@ def optimiser(family: Family) -> dict[str, Any]:
             bind="query-params",
         ),
     }
-    learning_rate = rate.number_input(
+    learning_rate = number_field(
+        rate,
         t("Learning rate"),
-        min_value=1e-7,
-        max_value=1.0,
-        value=None,
-        format="%.6g",
+        "train_rate",
+        low=1e-7,
+        high=1.0,
         placeholder=t("suited to the method"),
-        key="train_rate",
-        bind="query-params",
     )
     if learning_rate is not None:
         chosen["learning_rate"] = learning_rate

@@ -15,11 +15,12 @@ from llmrec_core.explain.explanation import Explanation
 from llmrec_core.explain.sentences import sentence
 from llmrec_core.language import t
 from llmrec_core.reading import explanations, number_format
+from llmrec_core.reading.comparison import why_not_paired
 from llmrec_core.reading.explanations import Reasons
 from llmrec_core.reading.lists import Entry
 from llmrec_core.reading.row import Row
 from llmrec_core.retelling import retold
-from pages.shared import address, charts, frame, reasons, records, tables, widgets
+from pages.shared import address, charts, frame, people, reasons, records, tables, widgets
 
 NOBODY = "none"
 
@@ -172,7 +173,7 @@ def _panel(body: Body) -> None:
         )
     pairs = body.get("interactions")
     if pairs:
-        st.caption(t("Pairs that are worth more (+) or less (−) together than apart:"))
+        st.caption(t("Pairs that are worth more (+) or less (-) together than apart:"))
         tables.table(
             pd.DataFrame(
                 {
@@ -196,7 +197,7 @@ def _facts(panel: Body) -> list[tuple[str, str]]:
             t("{scored}, so the values are exact", scored=scored) if panel["exact"] else scored,
         ),
         (t("Estimated error of the values"), number_format.share(panel["estimated_error"])),
-        (t("Base + values − score"), number_format.significant(panel["additivity_gap"])),
+        (t("Base + values - score"), number_format.significant(panel["additivity_gap"])),
         (
             t("New scorings for this answer"),
             t("{fresh}: all were remembered", fresh=fresh) if panel.get("remembered") else fresh,
@@ -257,8 +258,14 @@ def compare(
         "why_other",
         default=NOBODY,
         aliases={row.name: row.run_id for row in rows},
+        several=people.of_one_name([row for row in rows if row.run_id != live.run]),
     )
     if other == NOBODY:
+        return
+    by_id = {row.run_id: row for row in rows}
+    refusal = why_not_paired(by_id[live.run], by_id[other], same_people=False)
+    if refusal:
+        widgets.caption(refusal)
         return
     payload = to_json(replace(live, run=other))
     widgets.ask("why_other_request", "explain", payload)

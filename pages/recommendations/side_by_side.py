@@ -47,7 +47,7 @@ way_column, blind_column = st.columns([3, 1], vertical_alignment="bottom")
 way = address.choose(
     way_column.segmented_control,
     t("Person"),
-    {"offered": t("Offered people"), "listed": t("Anyone listed"), "new": t("A new person")},
+    {"offered": t("Suggested people"), "listed": t("Anyone listed"), "new": t("A new person")},
     "side_way",
     default="offered",
     required=True,
@@ -83,11 +83,7 @@ else:
         run_id: lists.entries(body["users"][user]["items"]) for run_id, body in stored_lists.items()
     }
 
-if history:
-    with st.expander(
-        t("History, {n_history} items, newest last", n_history=len(history)), expanded=False
-    ):
-        st.text("\n".join(str(title) for title in history[-20:]))
+people.show_history([str(title) for title in history])
 if withheld:
     st.text(t("Withheld item, marked ✓ where a list contains it: {item}", item=withheld))
 

@@ -6,12 +6,22 @@ import pandas as pd
 import streamlit as st
 
 from llmrec_core.contract.requests import ExplainManyRequest, to_json
-from llmrec_core.explain.many_rows import agreement
 from llmrec_core.language import marked, t
-from llmrec_core.reading import number_format
+from llmrec_core.reading import explanations, number_format
+from llmrec_core.reading.comparison import why_not_paired
 from llmrec_core.retelling import retold
 from pages.recommendations import many_checks
-from pages.shared import address, charts, frame, people, reasons, records, tables, widgets
+from pages.shared import (
+    address,
+    charts,
+    fields,
+    frame,
+    people,
+    reasons,
+    records,
+    tables,
+    widgets,
+)
 
 NONE = "none"
 MOST_GROUPS = 12
@@ -66,10 +76,23 @@ other_id = address.choose(
     "what_other",
     default=NONE,
     aliases={row.name: row.run_id for row in rows},
+    several=people.of_one_name([row for row in rows if row.run_id != run_id]),
     help=t("Two model sizes, or fp32 and int8 of the same weights: do the reasons stay the same?"),
 )
-users = users_column.number_input(
-    t("Users"), 5, 200, 30, 5, key="what_users", help=t("A sample fixed by its seed.")
+by_id = {row.run_id: row for row in rows}
+if other_id != NONE:
+    refusal = why_not_paired(by_id[run_id], by_id[other_id], same_people=False)
+    if refusal:
+        widgets.caption(refusal)
+        other_id = NONE
+users = fields.whole_field(
+    users_column,
+    t("Users"),
+    "what_users",
+    default=30,
+    low=5,
+    high=200,
+    help=t("A sample fixed by its seed."),
 )
 check_column, attribute_column = st.columns([2, 3], vertical_alignment="bottom")
 randomise = check_column.toggle(
@@ -87,11 +110,16 @@ attributes = attribute_column.multiselect(
 )
 
 question = ExplainManyRequest(
-    run=run_id, users=int(users), randomise=randomise, attributes=tuple(attributes)
+    run=run_id, users=users, randomise=randomise, attributes=tuple(attributes)
 )
 other_question = replace(question, run=other_id, randomise=False, attributes=())
 payload, other_payload = to_json(question), to_json(other_question)
-if st.button(t("Explain this many users"), key="what_ask", type="primary"):
+if st.button(
+    t("Explain this many users"),
+    key="what_ask",
+    type="primary",
+    disabled=fields.refused("what_"),
+):
     widgets.ask("what_request", "explain-many", payload)
     if other_id != NONE:
         widgets.ask("what_other_request", "explain-many", other_payload)
@@ -115,7 +143,8 @@ for by, title in (
     ("genre", t("First genre of the history item")),
     ("popularity", t("How popular the history item is")),
 ):
-    parts = body["groups"][by][:MOST_GROUPS]
+    groups = body["groups"][by]
+    parts = groups[:MOST_GROUPS]
     if parts:
         st.markdown(f"**{title}**")
         st.plotly_chart(
@@ -124,6 +153,7 @@ for by, title in (
             config=charts.CONFIG,
             alt=t("Mean absolute Shapley value by {by} with 95 % intervals", by=title),
         )
+        widgets.caption_part(len(parts), len(groups))
 if body.get("fields"):
     st.markdown(t("**History against the candidate's own fields**"))
     st.plotly_chart(
@@ -167,7 +197,7 @@ else:
 
 if second is not None:
     st.header(t("The same reasons in both runs?"))
-    same = agreement(body["rows"], second["rows"])
+    same = explanations.agreement(by_id[run_id], by_id[other_id], body["rows"], second["rows"])
     widgets.say(many_checks.agreement_sentence(same, names[run_id], names[other_id]))
 lines = many_checks.lines(body)
 if lines:

@@ -106,10 +106,7 @@ with list_column:
             t("Score"): st.column_config.NumberColumn(format="%.3f"),
         },
     )
-    history = [str(title) for title in person.get("history", [])]
-    if history:
-        with st.expander(t("History, {items} items, newest last", items=len(history))):
-            st.text("\n".join(history[-20:]))
+    people.show_history([str(title) for title in person.get("history", [])])
 
 with reason_column:
     st.header(t("Why"))

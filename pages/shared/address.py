@@ -9,7 +9,8 @@ a link means something else as soon as the list, the name or the language change
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
+from urllib.parse import urlencode
 
 import streamlit as st
 from streamlit.elements.lib.mutable_tab_container import TabContainer
@@ -29,11 +30,14 @@ def choose(
     *,
     default: str,
     aliases: Mapping[str, str] | None = None,
+    several: Mapping[str, Sequence[str]] | None = None,
     free: bool = False,
     moving: bool = False,
     **more: Any,  # noqa: ANN401 - whatever the widget takes
 ) -> str:
     """The id that is chosen in a widget, from the address when the page is opened.
+
+    Where the address holds a word that fits several ids, the page asks which, and stops.
 
     Args:
         widget: a select box or a segmented control, e.g. `st.selectbox` or a column's.
@@ -42,12 +46,16 @@ def choose(
         key: of the widget and in the address.
         default: id that is chosen first.
         aliases: other words in the address, with the ids that they mean.
+        several: words in the address that may mean one of several ids.
         free: whether something else may be typed.
         moving: whether the default may be another one tomorrow; it then stands in the address too,
             where a default that stays is left out.
         **more: passed on to the widget.
     """
     wanted = st.query_params.get(key, default)
+    if wanted not in options and wanted in (several or {}):
+        fitting = {name: options[name] for name in (several or {})[wanted] if name in options}
+        _ask_which(label, wanted, fitting, key)
     wanted = (aliases or {}).get(wanted, wanted)
     usable = free or wanted in options
     if not usable and _came_with_the_link(key, wanted):
@@ -74,6 +82,36 @@ def choose(
     if moving:
         _write(key, value)
     return value
+
+
+def _ask_which(label: str, wanted: str, options: Mapping[str, str], key: str) -> NoReturn:
+    """Let the reader choose among what a word in the address fits, and draw nothing else."""
+    which = "; ".join(f"{identity}: {shown}" for identity, shown in options.items())
+    st.warning(
+        plain(
+            t(
+                "The address asks for “{wanted}”, which fits {count} choices of “{label}”: "
+                "{which}. Choose one of them.",
+                wanted=wanted,
+                count=len(options),
+                label=label,
+                which=which,
+            )
+        ),
+        icon=":material/warning:",
+    )
+    chosen = st.selectbox(
+        label,
+        list(options),
+        index=None,
+        format_func=options.__getitem__,
+        key=f"{key}_which",
+        placeholder=t("Choose one"),
+    )
+    if chosen is not None:
+        _write(key, chosen)
+        st.rerun()
+    st.stop()
 
 
 def choose_several(
@@ -165,6 +203,18 @@ def tabs(titles: Mapping[str, str], key: str) -> list[TabContainer]:
 def remember(key: str, value: str) -> None:
     """Put a word into the address, or take it out when it is empty."""
     _write(key, value)
+
+
+def link(**more: str) -> str:
+    """The address of the page with all that stands in it, to be sent to somebody.
+
+    Args:
+        **more: what a bound widget will put there after this run; an empty word is left out.
+    """
+    names = [name for name in st.query_params if name not in more]
+    query = [(name, value) for name in names for value in st.query_params.get_all(name)]
+    query += [(name, value) for name, value in more.items() if value]
+    return f"{st.context.url or ''}?{urlencode(query)}"
 
 
 def _came_with_the_link(key: str, value: str) -> bool:

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from llmrec_core.language import t
-from llmrec_core.reading import number_format
+from llmrec_core.reading import chart_symbols, number_format
 from llmrec_core.reading.chart_symbols import AGAINST, FOR, WHOLE
 from llmrec_core.reading.pareto import EDGE
 from llmrec_core.reading.table import Table
 
-GREY = "#8a93a6"
+GREY = chart_symbols.NEUTRAL
 LINE = 22
 """Letters in a line beside a chart: more would leave a phone no room for the chart itself."""
 LEGEND = {"title": None, "orientation": "h", "x": 0, "y": -0.18, "yanchor": "top"}

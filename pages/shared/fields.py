@@ -18,6 +18,8 @@ from llmrec_core.language import t
 from llmrec_core.reading import number_format
 from llmrec_core.reading.typed_numbers import as_typed, read_number
 
+_REFUSED = "_refused_fields"
+
 
 def number_field(
     place: DeltaGenerator,
@@ -29,10 +31,12 @@ def number_field(
     high: float = math.inf,
     help: str | None = None,
     placeholder: str | None = None,
+    whole: bool = False,
 ) -> float | None:
     """The number in a field; `None` when it is empty and has no default.
 
-    What cannot be read is refused under the field, and the default holds until it can.
+    What cannot be read is refused under the field, and the default holds until it can; `refused`
+    tells a button that starts something of it.
 
     Args:
         place: a column or container.
@@ -43,6 +47,7 @@ def number_field(
         high: the largest.
         help: shown at the label.
         placeholder: shown in an empty field.
+        whole: whether a fraction is refused.
     """
     untouched = "" if default is None else as_typed(default)
     # set anew in every run, or the same field on another page would start untouched
@@ -52,9 +57,10 @@ def number_field(
     if not typed.strip():
         return default
     try:
-        return read_number(typed, label, low, high)
+        return read_number(typed, label, low, high, whole=whole)
     except UsageError as error:
         place.error(number_format.plain(error))
+        st.session_state.setdefault(_REFUSED, []).append(key)
         return default
 
 
@@ -83,16 +89,63 @@ def carried_number(
         return default
 
 
+def whole_field(
+    place: DeltaGenerator,
+    label: str,
+    key: str,
+    *,
+    default: int,
+    low: int,
+    high: int,
+    help: str | None = None,
+) -> int:
+    """As `number_field` for what is counted: a fraction is refused.
+
+    Args:
+        place: a column or container.
+        label: what is counted.
+        key: of the field, which is also its name in the address.
+        default: what an untouched field holds.
+        low: the smallest number accepted.
+        high: the largest.
+        help: shown at the label.
+    """
+    value = number_field(
+        place, label, key, default=default, low=low, high=high, help=help, whole=True
+    )
+    return default if value is None else int(value)
+
+
+def begin() -> None:
+    """Forget what fields refused the last time that the page was drawn."""
+    st.session_state[_REFUSED] = []
+
+
+def refused(prefix: str) -> bool:
+    """Whether a field that was drawn shows a refusal, so that its default is not what was typed.
+
+    Args:
+        prefix: of the keys of a page's fields.
+    """
+    return any(key.startswith(prefix) for key in st.session_state.get(_REFUSED, ()))
+
+
 # By hand, as a bound widget that is kept over pages would not take what a new address says.
 
 
 def _as_left(key: str, untouched: str) -> str:
-    """What a field holds: from a new address, else as it was left on any page, else untouched."""
+    """What a field holds: from a new address, else as it was left on any page, else untouched.
+
+    What nobody has touched follows a default that has changed.
+    """
+    before = st.session_state.get(f"_{key}_untouched", untouched)
+    st.session_state[f"_{key}_untouched"] = untouched
     address = st.query_params.get(key)
     if address is not None and address != st.session_state.get(f"_{key}_address"):
         return str(address)
-    kept = st.session_state.get(f"_{key}_kept", untouched)
-    return str(st.session_state.get(key, kept))
+    kept = st.session_state.get(f"_{key}_kept", before)
+    text = str(st.session_state.get(key, kept))
+    return untouched if text == before else text
 
 
 def _keep(key: str, typed: str, untouched: str) -> None:

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from llmrec_core.errors import LlmrecError
 from llmrec_core.language import t
@@ -14,10 +15,10 @@ from llmrec_core.profiling.device import unusable_gpu
 from llmrec_core.reading import number_format
 from llmrec_core.reading.glossary import GLOSSARY
 from llmrec_core.reading.pricing import AS_RECORDED, Pricing
+from llmrec_core.reading.report_command import ends
 from llmrec_core.retelling import retold
 from pages.shared import access, languages, records
-from pages.shared.fields import number_field
-
+from pages.shared.fields import begin, number_field
 
 FITS = 28
 """Characters of a study's title that its picker shows; a longer one is repeated below, whole."""
@@ -34,6 +35,7 @@ def sentences() -> Iterator[None]:
 
 def draw() -> None:
     """Draw the side bar; the page reads its values through `study()` and `pricing()`."""
+    begin()
     with st.sidebar:
         access.draw()
         _choose_study()
@@ -105,47 +107,58 @@ def _price() -> None:
     """Fields for price and power; an empty one keeps what the record says."""
     recorded = t("as recorded")
     box = st.expander(t("Price and power"), icon=":material/payments:")
-    price = number_field(
+    price = _price_field(
         box,
         t("Price of the machine, $ per hour"),
         "price",
-        low=0.0001,
-        high=10_000.0,
+        "usd_per_hour",
         placeholder=recorded,
         help=t(
             "Empty: the price in the run's record, shown with its date and source on each page."
         ),
     )
-    used = number_field(
+    used = _price_field(
         box,
         t("Utilisation, %"),
         "utilisation",
-        low=0.1,
-        high=100.0,
+        "utilisation",
         placeholder=t("as recorded (50)"),
         help=t("Share of the hour in which the machine answers requests."),
     )
-    watts = number_field(
+    watts = _price_field(
         box,
         t("Power under load, W"),
         "watts",
-        low=0.1,
-        high=100_000.0,
+        "watts",
         placeholder=t("measured, where there is a counter"),
         help=t(
             "Used only where no energy counter was readable; drawn as assumed, never as measured."
         ),
     )
-    grams = number_field(
+    grams = _price_field(
         box,
         t("Grid intensity, g CO2e per kWh"),
         "grid",
-        high=2_000.0,
+        "grid_g_per_kwh",
         placeholder=recorded,
     )
     st.session_state["_pricing"] = Pricing(
         price, None if used is None else used / 100, grams, watts
     )
+
+
+def _price_field(
+    place: DeltaGenerator,
+    label: str,
+    key: str,
+    of: str,
+    *,
+    placeholder: str,
+    help: str | None = None,
+) -> float | None:
+    """A field for a part of the price, within the range that the command line takes too."""
+    low, high = ends(of)
+    return number_field(place, label, key, low=low, high=high, placeholder=placeholder, help=help)
 
 
 def pricing() -> Pricing:

@@ -12,6 +12,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from llmrec_core.language import marked, t
+from llmrec_core.reading import number_format
 from llmrec_core.reading.limits import Limits
 from llmrec_core.reading.verdict import DEFAULT_TRAFFIC, Traffic
 from pages.shared.fields import carried_number, limit_field, number_field, scale
@@ -124,7 +125,10 @@ def limits(p95_s: list[float | None], usd_per_million: list[float | None]) -> Li
         lambda stop: t("≤ {limit:g} ms", limit=stop),
     )
     usd = _with_slider(
-        price, PER_MILLION, scale(usd_per_million), lambda stop: t("≤ ${limit:g}", limit=stop)
+        price,
+        PER_MILLION,
+        scale(usd_per_million),
+        lambda stop: t("≤ {limit}", limit=number_format.small_dollars(stop)),
     )
     monthly, requests, _ = st.columns([1, 1, 2])
     budget, millions = BUDGET.drawn(monthly), REQUESTS.drawn(requests)

@@ -164,28 +164,16 @@ def _label_places(front: Sequence[Point], points: Sequence[Point]) -> dict[str, 
 
 
 def _legend(figure: go.Figure, drawn: Sequence[Point], across: Callable[[float], float]) -> None:
-    """What the colours and, where there are several precisions, the shapes stand for.
-
-    An entry is a dot of one pixel under the first mark of its kind.
-    """
-    kinds: dict[str, Point] = {}
-    precisions: dict[str, Point] = {}
-    for point in drawn:
-        kinds.setdefault(chart_symbols.kind(point.row.spec.recommender), point)
-        precisions.setdefault(point.row.spec.precision, point)
-    entries = [(name, point, "circle", _colour_of(point)) for name, point in kinds.items()]
-    if len(precisions) > 1:
-        entries += [
-            (name, point, chart_symbols.shape(name), GREY) for name, point in precisions.items()
-        ]
-    for name, point, symbol, colour in entries:
+    """What colours and shapes stand for: dots of one pixel under the first mark of a kind."""
+    for entry in chart_symbols.legend(point.row.spec for point in drawn):
+        point = drawn[entry.place]
         figure.add_trace(
             go.Scatter(
                 x=[across(point.x)],
                 y=[point.y],
                 mode="markers",
-                name=name,
-                marker={"symbol": symbol, "color": colour, "size": 1},
+                name=entry.name,
+                marker={"symbol": entry.shape, "color": entry.colour, "size": 1},
                 hoverinfo="skip",
             )
         )

@@ -20,6 +20,8 @@ from llmrec_core.reading.row import Row
 from pages.shared import records, widgets
 from pages.shared.address import choose
 
+MOST_OF_HISTORY = 20
+
 
 def default_runs(rows: Sequence[Row], many: int) -> list[str]:
     """The best classical row, the best with a language model that decides, then cheaper others.
@@ -57,8 +59,32 @@ def choose_run(
         key,
         default=default_runs(rows, 2)[-1],
         moving=True,
-        aliases={row.name: row.run_id for row in rows},
+        aliases={row.spec.name: row.run_id for row in rows}
+        | {row.name: row.run_id for row in rows},
+        several=of_one_name(rows),
     )
+
+
+def of_one_name(rows: Sequence[Row]) -> dict[str, list[str]]:
+    """Name → ids of the rows that were given it, whatever tells them apart since."""
+    ids: dict[str, list[str]] = {}
+    for row in rows:
+        ids.setdefault(row.spec.name, []).append(row.run_id)
+    return {name: same for name, same in ids.items() if len(same) > 1}
+
+
+def show_history(titles: Sequence[str]) -> None:
+    """A person's last items in a folded box, which says how many there are besides.
+
+    Args:
+        titles: of the history, oldest first.
+    """
+    if not titles:
+        return
+    last = titles[-MOST_OF_HISTORY:]
+    with st.expander(t("Last {items} items of the history, newest last", items=len(last))):
+        st.text("\n".join(last))
+        widgets.caption_part(len(last), len(titles))
 
 
 def listed(key: str, run_lists: lists.Lists, offered: bool) -> tuple[str | None, str]:

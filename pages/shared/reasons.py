@@ -51,7 +51,7 @@ def effort(explanation: Explanation) -> str:
     """How exact it is and what it took, in one line."""
     parts = [
         t(
-            "base + values − score = {gap}",
+            "base + values - score = {gap}",
             gap=number_format.significant(explanation.additivity_gap, 2),
         )
     ]

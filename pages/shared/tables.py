@@ -154,8 +154,7 @@ def _heads(columns: tuple[Column, ...], order: tuple[str, bool] | None) -> dict[
 
 def _below(whole: Table, drawn: int, empty: list[Column]) -> None:
     if drawn < len(whole.lines):
-        st.caption(
-            t("{drawn} of {all} lines; the CSV holds all.", drawn=drawn, all=len(whole.lines))
-        )
+        part = number_format.part_of(drawn, len(whole.lines))
+        st.caption(t("{part} lines; the CSV holds all.", part=part))
     if empty:
         st.caption(number_format.plain(whole.about_empty(empty)))

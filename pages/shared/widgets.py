@@ -131,6 +131,12 @@ def caption(text: str) -> None:
     st.caption(number_format.plain(text))
 
 
+def caption_part(shown: int, total: int) -> None:
+    """Say how many of all are shown, where it is not all of them."""
+    if shown < total:
+        caption(t("Shown: {part}.", part=number_format.part_of(shown, total)))
+
+
 def run_names(rows: Sequence[Row]) -> Callable[[str], str]:
     """Run id → name, for pickers."""
     names = {row.run_id: row.name for row in rows}

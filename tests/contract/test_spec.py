@@ -111,7 +111,7 @@ def test_every_number_has_bounds(part, name):
         ),
         (
             {"recommender": {"family": "ease", "options": {"l2": 0}}},
-            r"options\.l2 is 0; expected a number from 1e-06 to 1e\+09",
+            r"options\.l2 is 0; expected a number from 0\.000001 to 1,000,000,000",
         ),
         (
             {"recommender": {"family": "item-knn", "options": {"window": 2.5}}},

@@ -56,5 +56,5 @@ def test_training_jobs_and_own_devices(drawn):
 def test_next_to_nothing_is_neither_nothing_nor_an_answer():
     """A quantity that may be 0 and that something is divided by has a smallest value besides."""
     words = ["estimate", "--model=gemma-2-9b", "--device=L4", "--output-tokens=5e-324", "--json"]
-    assert "expected a number from 0.01 to 100000000, or 0" in fuzz.command(words)
+    assert "expected a number from 0.01 to 100,000,000, or 0" in fuzz.command(words)
     assert "figures" in fuzz.command([*words[:-2], "--output-tokens=0.01", "--json"])

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from llmrec_core.settings import Settings
+from tests import synthetic
+
 ROOT = Path(__file__).parents[2]
 FILES = sorted(
     str(file.relative_to(ROOT)) for file in [ROOT / "app.py", *(ROOT / "pages").rglob("*.py")]
@@ -85,3 +88,43 @@ def test_a_value_of_the_address_that_is_no_choice_is_named_not_replaced_in_silen
     app.selectbox(key="train_family").set_value("ease").run()
     assert not [text.value for text in app.warning if "The address asks for" in text.value]
     assert app.query_params["train_family"] == "ease"
+
+
+@pytest.fixture
+def twins(tmp_path):
+    """A study in which two runs of different families have one name."""
+    name = synthetic.ROWS[0][0]
+    settings = Settings(tmp_path, f"sqlite:///{tmp_path / 'ledger.db'}", 30.0)
+    rows = (*synthetic.ROWS, (name, *synthetic.ROWS[1][1:]))
+    ledger = synthetic.write_study(settings, rows=rows)
+    ids = {run.id for run in ledger.runs("default") if run.name == name}
+    assert len(ids) == 2
+    return name, ids
+
+
+@pytest.mark.parametrize("page", ["why_this_item", "what_drives"])
+def test_a_name_that_fits_two_runs_asks_which_with_ids_and_differences(
+    open_page, tmp_path, twins, page
+):
+    name, ids = twins
+    key = f"{page.split('_')[0]}_run"
+    app = open_page(f"recommendations/{page}.py", tmp_path, **{key: name})
+    assert not app.exception
+    (warning,) = [text.value.replace("\\", "") for text in app.warning if name in text.value]
+    assert "fits 2 choices of “Run”" in warning
+    for run_id in ids:
+        assert run_id in warning
+    assert "family" in warning, "what tells them apart"
+    assert not app.selectbox(key=f"{key}_which").value
+    assert len(app.main.selectbox) == 1, "nothing is shown of either of them"
+    chosen = sorted(ids)[1]
+    app.selectbox(key=f"{key}_which").set_value(chosen).run()
+    assert app.selectbox(key=key).value == chosen
+    assert app.query_params[key] == chosen
+
+
+def test_a_name_that_fits_one_run_opens_it(open_page):
+    app = open_page("recommendations/why_this_item.py", why_run=synthetic.READER)
+    assert not app.warning
+    said = [text.value.replace("\\", "") for text in app.main.get("caption")]
+    assert any(text.startswith(f"{synthetic.READER} · ") for text in said)

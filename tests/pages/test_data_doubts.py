@@ -1,5 +1,7 @@
 """A diagnosis is asked for and shown on the Data page; its doubts stand beside every figure."""
 
+from urllib.parse import parse_qsl
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -141,6 +143,15 @@ def test_the_answer_says_its_doubts_and_is_given_without_the_tied_people(open_pa
     says_its_doubts(app)
     app.toggle(key=f"{page}_untied").set_value(True).run()
     assert not app.exception
+
+
+def test_the_reports_link_and_command_leave_the_tied_people_out_too(open_page, doubtful):
+    app = open_page("answer/report.py", doubtful, study="default")
+    app.toggle(key="report_untied").set_value(True).run()
+    link, command = (one.value for one in app.code)
+    assert command.endswith(" --without-tied")
+    other = open_page("answer/report.py", doubtful, **dict(parse_qsl(link[1:])))
+    assert other.toggle(key="report_untied").value
 
 
 def test_quality_flags_memorised_rows_and_is_read_without_the_tied_people(open_page, doubtful):

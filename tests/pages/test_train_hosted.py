@@ -22,17 +22,17 @@ def test_train_asks_for_price_and_limit_and_queues_a_hosted_model(open_page, tmp
         app.text_input(key="train_endpoint").set_value(stub.url).run()
         app.text_input(key="train_model").set_value("tiny").run()
         assert "lacks its price" in unescaped(app)
-        app.number_input(key="train_usd_in").set_value(2.0)
-        app.number_input(key="train_usd_out").set_value(8.0).run()
+        app.text_input(key="train_usd_in").set_value("2.0")
+        app.text_input(key="train_usd_out").set_value("8.0").run()
         assert "limit_usd is missing" in unescaped(app)
         assert not app.dataframe
-        app.number_input(key="train_limit").set_value(0.001).run()
+        app.text_input(key="train_limit").set_value("0.001").run()
         # 60 people, K = 20: 68 tokens of answer each at $8 a million are $0.03 alone
         assert app.dataframe[0].value.iloc[0, 0] == "Hosted model tiny, reranks 20 of item-knn"
         assert "about 60 prompts" in unescaped(app)
         app.button(key="train_queue").click().run()
         assert "raise it, or ask fewer people: protocol.users = " in unescaped(app)
-        app.number_input(key="train_limit").set_value(0.5).run()
+        app.text_input(key="train_limit").set_value("0.5").run()
         app.text_input(key="train_study").set_value("mine").run()
         app.button(key="train_queue").click().run()
         assert not app.exception

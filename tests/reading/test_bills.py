@@ -115,7 +115,7 @@ def test_what_is_typed_reaches_the_figure_and_the_sentence_on_its_origin():
     assert recorded.t_co2e_per_month is None  # no counter and no typed power: not known, not 0
     assert bill.t_co2e_per_month == pytest.approx(bill.kwh_per_month * 100 / 1e6)
     said = sentences.origin(bill)
-    assert "$2 an hour each (typed in)" in said and "typed in, assumed" in said
+    assert "$2.00 an hour each (typed in)" in said and "typed in, assumed" in said
     assert "100 g CO2e per kWh (typed in" in said and "5 times the mean" in said
     assert "power not known" in sentences.origin(recorded)
     assert "typed in" not in sentences.origin(recorded)

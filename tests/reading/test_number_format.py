@@ -1,10 +1,15 @@
 """Figures in words, and tables that no spreadsheet runs."""
 
+import doctest
+import re
+
 import pandas as pd
 import pytest
 
+from llmrec_core import money
 from llmrec_core.reading import number_format
 from llmrec_core.types import Measurement
+from tests import messages
 
 
 @pytest.mark.parametrize(
@@ -57,3 +62,39 @@ def test_plain_text_means_nothing_in_markdown():
     assert "\n" not in shown
     for mark in "![]()<>$:`#":
         assert f"\\{mark}" in shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(3, "$3.00"), (0.5, "$0.50"), (0.02, "$0.02"), (0.067, "$0.067"), (0.0123, "$0.0123"),
+     (0.00012, "$0.00012"), (0.99951, "$1.00"), (1e-14, "less than $0.000000000001"), (0, "$0.00"),
+     (1234.5, "$1,234")],
+)  # fmt: skip
+def test_a_small_price_keeps_three_digits_and_its_cents(value, shown):
+    assert number_format.small_dollars(value) == shown
+
+
+def test_examples_of_prices():
+    assert not doctest.testmod(money).failed
+
+
+EXPONENT = re.compile(r":[^{}]*e\}|%\.?\d*[eg]\b")
+
+
+def test_nothing_that_a_person_reads_is_written_with_an_exponent():
+    """`language.number` takes the exponent out of `:g`; of `:e` it would be asked for."""
+    asked = [message.id for message in messages.collected() if EXPONENT.search(str(message.id))]
+    assert asked == []
+    fields = [
+        f"{file}: {line.strip()}"
+        for file in messages.sources()
+        if "pages" in file.parts
+        for line in file.read_text(encoding="utf-8").splitlines()
+        if re.search(r'format="%[^"]*[eg]"', line)
+    ]
+    assert fields == []
+
+
+def test_a_sentence_has_the_minus_sign_of_its_numbers():
+    assert number_format.signed(-0.012)[0] == number_format.dollars(-3)[0] == "-"
+    assert [one.id for one in messages.collected() if "\N{MINUS SIGN}" in str(one.id)] == []

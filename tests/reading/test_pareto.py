@@ -1,10 +1,11 @@
 """The front, the points of a chart, and the rows it cannot draw."""
 
+import re
 from dataclasses import replace
 
 import pytest
 
-from llmrec_core.reading import pareto, svg
+from llmrec_core.reading import chart_symbols, pareto, svg
 from pages.shared import charts, pareto_chart
 from tests.reading.rows import PROTOCOL, figure_changed, make
 
@@ -77,6 +78,19 @@ def test_the_legend_names_kinds_and_precisions_once_each_and_no_run():
     figure = pareto_chart.pareto(pareto.chart(rows, "ndcg@10", PROTOCOL, WORK))
     shown = [trace.name for trace in figure.data if trace.showlegend is not False]
     assert shown[1:] == ["Counts, words, factors", "Cross-encoder", "fp32", "int8"]
+    drawn = svg.pareto(pareto.chart(rows, "ndcg@10", PROTOCOL, WORK))
+    for name in shown[1:]:
+        assert drawn.count(f">{name}</text>") == 1, "the report's chart has the same legend"
+    assert drawn.count(f'fill="{chart_symbols.NEUTRAL}"') == 2, "a shape each for fp32 and int8"
+
+
+def test_many_rows_and_the_legend_below_them_fit_the_chart_of_the_report():
+    rows = [make(f"row {place}", ndcg=0.2 + place / 1000) for place in range(40)]
+    drawn = svg.pareto(pareto.chart(rows, "ndcg@10", PROTOCOL, WORK))
+    height = float(re.search(r'viewBox="0 0 \d+ ([\d.]+)"', drawn).group(1))
+    lowest = max(float(y) for y in re.findall(r'<text x="[\d.]+" y="([\d.]+)"', drawn))
+    legend = re.search(r'y="([\d.]+)"[^>]*>Counts, words, factors<', drawn).group(1)
+    assert lowest == float(legend) < height
 
 
 @pytest.mark.parametrize("logarithmic", [True, False])

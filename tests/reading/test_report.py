@@ -37,6 +37,7 @@ def test_the_report_holds_verdict_comment_chart_table_explanation_and_conditions
     ):
         assert part in html
     assert len(html) < 6 * 2**20
+    assert "Colour: kind of recommender. Shape: precision." in html
     assert "Empty in all lines: Energy per request (no NVML energy counter" in html
 
 

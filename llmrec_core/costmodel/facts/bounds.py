@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 
 from llmrec_core.errors import UsageError
-from llmrec_core.language import marked, t
+from llmrec_core.language import digits, marked, t
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Bound:
 
     def _shown(self, value: float) -> str:
         try:
-            text = f"{value * self.factor:.10g}"
+            text = digits(round(value * self.factor, 12))
         except OverflowError:
             text = t("more than any number here")
         return f"{text} {self.unit}".strip()

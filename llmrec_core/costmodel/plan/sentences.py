@@ -10,6 +10,7 @@ from llmrec_core.costmodel.plan.bill import Bill
 from llmrec_core.costmodel.plan.planner import Plan
 from llmrec_core.costmodel.plan.traffic import Traffic
 from llmrec_core.language import t, tn
+from llmrec_core.money import dollars, small_dollars
 
 
 def cheapest(best: Sequence[Plan], traffic: Traffic) -> str:
@@ -92,12 +93,12 @@ def why(first: Plan, second: Plan) -> str:
     ]
     if second.devices <= first.devices:
         return t(
-            "{count}, but an hour of one costs ${hour:.3g} instead of ${cheaper_hour:.3g}",
+            "{count}, but an hour of one costs {hour} instead of {cheaper_hour}",
             count=t("as many devices")
             if second.devices == first.devices
             else tn("{count:,} device is enough", "{count:,} devices are enough", second.devices),
-            hour=hours[1],
-            cheaper_hour=hours[0],
+            hour=small_dollars(hours[1]),
+            cheaper_hour=small_dollars(hours[0]),
         )
     one_s = [plan.bill.service.one_s.value if plan.bill else 0.0 for plan in (first, second)]
     if one_s[1] > one_s[0]:
@@ -110,12 +111,12 @@ def why(first: Plan, second: Plan) -> str:
             faster=1000 * one_s[0],
         )
     return t(
-        "it needs {devices:,} devices instead of {fewer:,}, at ${hour:.3g} instead of "
-        "${cheaper_hour:.3g} an hour each",
+        "it needs {devices:,} devices instead of {fewer:,}, at {hour} instead of {cheaper_hour} "
+        "an hour each",
         devices=second.devices,
         fewer=first.devices,
-        hour=hours[1],
-        cheaper_hour=hours[0],
+        hour=small_dollars(hours[1]),
+        cheaper_hour=small_dollars(hours[0]),
     )
 
 
@@ -136,23 +137,23 @@ def _risk(plan: Plan) -> str:
 
 
 def in_short(plan: Plan) -> str:
-    """`3 × L4 for $1,200 (900 to 1,800) a month`."""
+    """`3 × L4 for $1,200 ($900.00 to $1,800) a month`."""
     assert plan.bill and plan.usd_per_month is not None, "only priced plans are named"
     low, high = plan.bill.usd_low80, plan.bill.usd_high80
     if low is None or high is None or low == high:
         return t(
-            "{devices:,} × {device} for ${usd:,.0f} a month",
+            "{devices:,} × {device} for {usd} a month",
             devices=plan.devices,
             device=plan.device,
-            usd=plan.usd_per_month,
+            usd=dollars(plan.usd_per_month),
         )
     return t(
-        "{devices:,} × {device} for ${usd:,.0f} ({low:,.0f} to {high:,.0f}) a month",
+        "{devices:,} × {device} for {usd} ({low} to {high}) a month",
         devices=plan.devices,
         device=plan.device,
-        usd=plan.usd_per_month,
-        low=low,
-        high=high,
+        usd=dollars(plan.usd_per_month),
+        low=dollars(low),
+        high=dollars(high),
     )
 
 
@@ -182,7 +183,11 @@ def origin(bill: Bill) -> str:
     parts = [
         t("no price is known")
         if price is None
-        else t("${hour:.4g} an hour each ({origin})", hour=price.usd_per_hour, origin=price.origin),
+        else t(
+            "{hour} an hour each ({origin})",
+            hour=small_dollars(price.usd_per_hour),
+            origin=price.origin,
+        ),
         t("power not known, so energy and CO2e are not either")
         if power is None
         else t(

@@ -18,6 +18,7 @@ from typing import Any
 from llmrec_core.contract.endpoint import EndpointSpec
 from llmrec_core.errors import RunError
 from llmrec_core.language import t
+from llmrec_core.money import small_dollars
 from llmrec_core.recommenders.hosted.client import Client, Reply
 from llmrec_core.recommenders.hosted.kept_answers import Kept, KeptAnswers
 from llmrec_core.recommenders.hosted.prompt import Ask
@@ -240,12 +241,12 @@ class Asker:
             return
         raise RunError(
             t(
-                "${usd:.4g} of ${limit:g} are spent, and the next prompt would cost about "
-                "${following:.2g}. Answers are kept: queue the run with a higher "
-                "recommender.endpoint.limit_usd, and only what is missing is paid",
-                usd=usd,
-                limit=limit,
-                following=following,
+                "{usd} of {limit} are spent, and the next prompt would cost about {following}. "
+                "Answers are kept: queue the run with a higher recommender.endpoint.limit_usd, and "
+                "only what is missing is paid",
+                usd=small_dollars(usd),
+                limit=small_dollars(limit),
+                following=small_dollars(following),
             ),
             "data",
         )

@@ -24,6 +24,7 @@ from llmrec_core.data.text import require_titles
 from llmrec_core.errors import RunError, UsageError
 from llmrec_core.files import write_json
 from llmrec_core.language import t
+from llmrec_core.money import small_dollars
 from llmrec_core.recommenders.hosted.answers import Ranking, by_probabilities, by_written_order
 from llmrec_core.recommenders.hosted.asking import Answered, Asker
 from llmrec_core.recommenders.hosted.figures import figures
@@ -109,13 +110,12 @@ class Hosted:
         endpoint = self.spec.recommender.endpoint
         context.log(
             t(
-                "{prompts:,} prompts to {model} at {host} are expected to cost ${usd:.2g} of "
-                "${limit:g}",
+                "{prompts:,} prompts to {model} at {host} are expected to cost {usd} of {limit}",
                 prompts=expected.prompts,
                 model=endpoint.model,
                 host=endpoint.host,
-                usd=expected.usd,
-                limit=endpoint.limit_usd,
+                usd=small_dollars(expected.usd),
+                limit=small_dollars(endpoint.limit_usd or 0.0),
             )
         )
         self.retriever.fit(split, context)

@@ -14,6 +14,7 @@ import numpy as np
 from llmrec_core.contract.families import is_hosted
 from llmrec_core.errors import UnsupportedError
 from llmrec_core.language import t
+from llmrec_core.money import small_dollars
 from llmrec_core.recommenders.hosted.prompt import one_line, prompt
 from llmrec_core.types import Columns
 
@@ -29,7 +30,6 @@ FRAME_TOKENS = 16
 LONGEST_ORDER = 3
 """Tokens of a written order for each candidate: the letter, its comma, a space."""
 SPARE_TOKENS = 8
-_DOLLARS = ".2g"
 
 
 def order_tokens(candidates: int) -> int:
@@ -96,13 +96,13 @@ def require_affordable(spec: RunSpec, dataset: Dataset) -> None:
     users = int((spec.protocol.users or dataset.n_users) * limit / expected.usd)
     raise UnsupportedError(
         t(
-            "run {name!r} would cost about ${usd} for {prompts:,} prompts, and "
-            "recommender.endpoint.limit_usd is {limit:g}; raise it, or ask fewer people: "
+            "run {name!r} would cost about {usd} for {prompts:,} prompts, and "
+            "recommender.endpoint.limit_usd is {limit}; raise it, or ask fewer people: "
             "protocol.users = {users} fits",
             name=spec.name,
-            usd=format(expected.usd, _DOLLARS),
+            usd=small_dollars(expected.usd),
             prompts=expected.prompts,
-            limit=limit,
+            limit=small_dollars(limit),
             users=users,
         )
     )
