@@ -40,6 +40,7 @@ from llmrec_core.reading.people import People, of_sample, stacked
 from llmrec_core.reading.pricing import AS_RECORDED, Pricing, origin
 from llmrec_core.reading.row import Row, machine_of
 from llmrec_core.reading.table import Cell, Column, Table, make
+from llmrec_core.reading.turns import new_item_protocols
 from llmrec_core.retelling import retold
 from llmrec_core.types import Measurement
 
@@ -307,7 +308,8 @@ def gather(
         doubts.insert(
             0, t("No record tells people with tied last items apart, so nobody is left out.")
         )
-    finding = verdict.judge(rows, METRIC, protocol, users, hits, traffic, pricing)
+    elsewhere = {name: _people(ledger, rows, METRIC, name) for name in new_item_protocols(rows)}
+    finding = verdict.judge(rows, METRIC, protocol, users, hits, traffic, pricing, elsewhere)
     return Content(
         title[study],
         protocol,

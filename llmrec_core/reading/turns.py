@@ -1,32 +1,63 @@
-"""Where the picture turns: who leads among parts of the people, where they are enough to say so."""
+"""Where the picture turns: who leads among parts of the people, and for items that are new.
+
+New items are rows of a study that hide an item nobody has taken in training. They are asked of
+other people in another way, so they are compared with each other and with no other row.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from llmrec_core.language import t
+from llmrec_core.language import marked, t
 from llmrec_core.reading import number_format
 from llmrec_core.reading.choice import Question, broken_limits
 from llmrec_core.reading.comparison import best_first, difference
 from llmrec_core.reading.limits import Limits
 from llmrec_core.reading.pays import best_of_each
-from llmrec_core.reading.people import MIN_PEOPLE, NOBODY
+from llmrec_core.reading.people import MIN_PEOPLE, NOBODY, People
 from llmrec_core.reading.row import Row, document_of
 from llmrec_core.retelling import retold
 
+NEW_ITEMS = {
+    "loo-cold-items/shelf": marked("new items among each other"),
+    "loo-cold-items/full": marked("new items among all items"),
+}
+"""Protocols that ask for items without training, in words."""
 
-def turns(rows: Sequence[Row], question: Question) -> tuple[str, ...]:
+Elsewhere = Mapping[str, Mapping[str, People]]
+"""Protocol of `NEW_ITEMS` → run id → values of each person."""
+
+
+def new_item_protocols(rows: Sequence[Row]) -> list[str]:
+    """The protocols of `NEW_ITEMS` under which rows of a study were measured."""
+    return [name for name in NEW_ITEMS if any(name in row.protocols for row in rows)]
+
+
+def turns(
+    rows: Sequence[Row], question: Question, elsewhere: Elsewhere | None = None
+) -> tuple[str, ...]:
     """For each slice, whether the best language model or the best other row leads there.
 
     Slices of fewer than `MIN_PEOPLE` people get no advice; they are named together, as are empty
     ones.
+
+    Args:
+        rows: of the study.
+        question: what is compared by.
+        elsewhere: what the same metric says of new items.
     """
     sizes = slice_sizes(rows, question.metric, question.protocol)
     sizes.pop("all", None)
     sentences = [
         sentence
         for name, people in sizes.items()
-        if people >= MIN_PEOPLE and (sentence := _turn(rows, name, question))
+        if people >= MIN_PEOPLE and (sentence := _turn(rows, name, retold(name), question))
+    ]
+    sentences += [
+        sentence
+        for protocol, users in (elsewhere or {}).items()
+        if (sentence := _turn(rows, "all", t(NEW_ITEMS[protocol]), _of(question, protocol, users)))
     ]
     few = [
         t("{slice} ({people})", slice=retold(name), people=people)
@@ -57,37 +88,52 @@ def slice_sizes(rows: Sequence[Row], metric: str, protocol: str) -> dict[str, in
     return sizes
 
 
-def ahead(rows: Sequence[Row], limits: Limits, question: Question) -> str:
+def ahead(
+    rows: Sequence[Row], limits: Limits, question: Question, elsewhere: Elsewhere | None = None
+) -> str:
     """Where a language model that keeps the limits ranks better beyond the interval, in a sentence.
 
     Args:
         rows: of the study.
         limits: of the reader; what breaks one is no offer, however good it is there.
         question: what is compared by.
+        elsewhere: what the same metric says of new items.
     """
+    asked = [
+        (t("all who were asked") if name == "all" else retold(name), name, question)
+        for name in slice_sizes(rows, question.metric, question.protocol)
+    ]
+    asked += [
+        (t(NEW_ITEMS[protocol]), "all", _of(question, protocol, users))
+        for protocol, users in (elsewhere or {}).items()
+    ]
     places = []
-    for name, people in slice_sizes(rows, question.metric, question.protocol).items():
-        ranked = best_first(rows, question.metric, question.protocol, name)
-        language, classical = best_of_each(ranked, limits, question.pricing)
+    for words, part, where in asked:
+        people = slice_sizes(rows, where.metric, where.protocol).get(part, 0)
+        ranked = best_first(rows, where.metric, where.protocol, part)
+        language, classical = best_of_each(ranked, limits, where.pricing)
         if people < MIN_PEOPLE or language is None or classical is None:
             continue
-        if broken_limits(language, limits, question.pricing):
+        if broken_limits(language, limits, where.pricing):
             continue
-        if _leader(rows, name, language, classical, question)[0] is language:
-            words = t("all who were asked") if name == "all" else retold(name)
+        if _leader(rows, part, language, classical, where)[0] is language:
             places.append(t("{slice} ({people})", slice=words, people=people))
     if not places:
         return t("Where a language model does better: nowhere measured so far.")
     return t("Where a language model does better: {places}.", places=", ".join(places))
 
 
-def _turn(rows: Sequence[Row], name: str, question: Question) -> str:
+def _of(question: Question, protocol: str, users: Mapping[str, People]) -> Question:
+    """The same question asked under another protocol."""
+    return replace(question, protocol=protocol, users=users)
+
+
+def _turn(rows: Sequence[Row], name: str, words: str, question: Question) -> str:
     ranked = best_first(rows, question.metric, question.protocol, name)
     language, classical = best_of_each(ranked, Limits(), question.pricing)
     if language is None or classical is None:
         return ""
     a, b = (row.figure(question.metric, question.protocol, name) for row in (language, classical))
-    words = retold(name)
     return t(
         "{slice} ({people} users): {language} {first}, {classical} {second} – {leader}.",
         slice=words[:1].upper() + words[1:],

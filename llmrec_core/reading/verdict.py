@@ -22,7 +22,7 @@ from llmrec_core.reading.pricing import AS_RECORDED, Pricing
 from llmrec_core.reading.protocols import in_words
 from llmrec_core.reading.row import Row
 from llmrec_core.reading.stability import share_stays
-from llmrec_core.reading.turns import ahead, turns
+from llmrec_core.reading.turns import Elsewhere, ahead, turns
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,7 @@ def judge(
     hits: Mapping[str, People],
     traffic: Traffic = DEFAULT_TRAFFIC,
     pricing: Pricing = AS_RECORDED,
+    elsewhere: Elsewhere | None = None,
 ) -> Verdict:
     """The verdict over the finished rows of one exam.
 
@@ -101,6 +102,7 @@ def judge(
         hits: hits (Recall@k) by run id; they price an extra hit.
         traffic: what the reader needs.
         pricing: what the reader has typed.
+        elsewhere: values of `metric` under the protocols that ask for new items.
     """
     question = Question(metric, protocol, users, pricing)
     choice = choose(rows, traffic.limits, question)
@@ -143,9 +145,9 @@ def judge(
         offers,
         extra,
         even,
-        turns(rows, question),
+        turns(rows, question, elsewhere),
         silent,
-        ahead=ahead(rows, traffic.limits, question),
+        ahead=ahead(rows, traffic.limits, question, elsewhere),
         tried=tried.words(rows),
         exact=pays.exact(pair),
         sure=sure_words(choice, rows, traffic.limits, question),

@@ -6,6 +6,7 @@ from llmrec_core.language import t
 from llmrec_core.reading import clear_order, number_format, verdict
 from llmrec_core.reading.offers import Card
 from llmrec_core.reading.pays import Pair
+from llmrec_core.reading.turns import new_item_protocols
 from pages.answer import first_steps, start_chart
 from pages.shared import charts, data_doubts, frame, needs, progress, records, widgets
 
@@ -45,6 +46,7 @@ finding = verdict.judge(
     records.per_user(study, rows, "recall@10", protocol, untied=untied),
     traffic,
     frame.pricing(),
+    {name: records.per_user(study, rows, "ndcg@10", name) for name in new_item_protocols(rows)},
 )
 
 

@@ -8,6 +8,7 @@ from llmrec_core.reading import number_format, verdict
 from llmrec_core.reading.choice import monthly
 from llmrec_core.reading.people import of_mapping
 from llmrec_core.reading.pricing import AS_RECORDED
+from llmrec_core.reading.turns import new_item_protocols
 from llmrec_core.types import Measurement
 from tests.reading.rows import PROTOCOL, USERS, figure_changed, make, mixed, people, split
 
@@ -244,6 +245,26 @@ def test_where_a_language_model_does_better_is_said_of_slices_and_of_everybody()
     assert judge([a, b], all_of_them).ahead == f"{better}all who were asked (100), cold items (50)."
     slow = judge([a, b], all_of_them, traffic=verdict.Traffic(p95_s=0.05))
     assert slow.ahead == f"{better}nowhere measured so far.", "it breaks a limit"
+
+
+def test_new_items_are_compared_among_the_rows_that_were_asked_for_them():
+    shelf = "loo-cold-items/shelf"
+    words, towers = make("Words"), make("Towers", "two-towers", "minilm-l6")
+    asked = [figure_changed(row, "ndcg@10", protocol=shelf) for row in (words, towers)]
+    rows = [make("EASE"), make("LM", "cross-encoder", "minilm-l6", ndcg=0.1), *asked]
+    users = {"EASE": people(0.2), "LM": people(0.1)}
+    new = {shelf: {"Words": people(0.1), "Towers": people(0.3)}}
+    found = verdict.judge(rows, "ndcg@10", PROTOCOL, users, users, elsewhere=new)
+    assert found.answer == "no"
+    assert found.ahead == "Where a language model does better: new items among each other (100)."
+    (line,) = [line for line in found.turns if "new items" in line.lower()]
+    assert "Towers leads" in line
+    assert "EASE" not in line and "LM" not in line, "asked of other people, in another way"
+    assert new_item_protocols(rows) == [shelf]
+    even = {shelf: {"Words": people(0.1), "Towers": mixed(0.1)}}
+    found = verdict.judge(rows, "ndcg@10", PROTOCOL, users, users, elsewhere=even)
+    assert found.ahead.endswith("nowhere measured so far.")
+    assert any("not distinguishable" in line for line in found.turns)
 
 
 def test_it_does_better_than_the_cheap_row_that_keeps_the_limits_as_the_answer_says():
