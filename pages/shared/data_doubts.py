@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import streamlit as st
 
@@ -141,10 +140,4 @@ def _ask(key: str, question: DiagnoseRequest) -> None:
 
 
 def _wait(key: str, dataset: Dataset) -> None:
-    advance = partial(_advance, dataset.content_hash)
-    widgets.answer(key, kind_of(DiagnoseRequest(data=dataset.name)), advance=advance)
-
-
-def _advance(content_hash: str) -> widgets.Advance | None:
-    step = diagnosis.step_of(content_hash, records.settings())
-    return None if step is None else (step.done / step.total, step.phase)
+    widgets.answer(key, kind_of(DiagnoseRequest(data=dataset.name)))
