@@ -95,7 +95,6 @@ def label_curve(
 ) -> None:
     """Quality against the number of labels and the price of learning from them."""
     from llmrec_core.checks import label_curve as curves
-    from llmrec_core.checks.label_files import write
 
     settings = load_settings()
     plan = curves.Plan(
@@ -107,8 +106,7 @@ def label_curve(
         steps,
         depth,
     )
-    body = curves.measure(plan, settings, say=print_line)
-    path = write(name or data.replace("@", "-"), body, settings)
+    body, path = curves.measure_and_keep(plan, settings, name, say=print_line)
     print_line(t("wrote {path}", path=path))
     if as_json:
         typer.echo(json.dumps(body))

@@ -131,7 +131,7 @@ def profile_model(
     load_s = time.perf_counter() - start
     with account.timed("peaks"):
         peaks = measure_peaks(where.type)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for size in sizes:
         phase = t("timing the sizes of a grid")
         progress(Step(done=len(rows), total=len(sizes), phase=phase))

@@ -19,14 +19,13 @@ from llmrec_core.contract.requests import (
     parse_request,
 )
 from llmrec_core.contract.steps import Progress, noting_steps, unnoted
-from llmrec_core.errors import UsageError
-from llmrec_core.language import t
 from llmrec_core.ledger.ledger import Ledger
 from llmrec_core.profiling.allocator import keep_freed_memory
 from llmrec_core.profiling.timing import TimingWindow
 from llmrec_core.recommenders.finished_run import Cache, load_run
 from llmrec_core.running import model_sizes
 from llmrec_core.running.asked_history import history_of
+from llmrec_core.running.check_answers import check
 from llmrec_core.running.profile_answer import profile
 from llmrec_core.running.recommend_answer import recommend
 from llmrec_core.settings import Settings
@@ -94,7 +93,7 @@ def answer_request(
         return {"reason": model_sizes.ensure(request.model, settings.home)}
     if isinstance(request, DiagnoseRequest):
         return diagnose(request, settings, progress)
-    raise UsageError(t("nobody answers a {kind} yet", kind=type(request).__name__))
+    return check(request, settings, window, progress)
 
 
 def explain(request: ExplainRequest, settings: Settings, cache: Cache) -> dict[str, Any]:
