@@ -6,8 +6,7 @@ hidden. The people asked are those of the protocol, with their own histories, so
 learning is cut short. A curve's interval is over people, of the mean over seeds; the spread between
 seeds stands beside it.
 
-`frozen` is the language model's text cosine, which needs no label; `head` trains a head on frozen
-states.
+The methods stand in `label_methods`.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ from pydantic import Field
 
 from llmrec_core.checks.curve_rows import CurveRow
 from llmrec_core.checks.label_files import write
+from llmrec_core.checks.label_methods import LABELS, METHODS, title_of
 from llmrec_core.contract.bounds import Draws, Labels, Layers, Name, Steps, Users
-from llmrec_core.contract.families import family_title
 from llmrec_core.contract.parsing import Text, parsed
 from llmrec_core.contract.protocol import ProtocolSpec
 from llmrec_core.contract.recommender import Recommender, ServesInPrecision
@@ -38,7 +37,7 @@ from llmrec_core.data.catalogue import load_dataset
 from llmrec_core.data.dataset import Dataset
 from llmrec_core.data.splits import Split
 from llmrec_core.errors import UsageError
-from llmrec_core.language import marked, t
+from llmrec_core.language import t
 from llmrec_core.metrics.evaluate import per_user
 from llmrec_core.metrics.exam import Exam
 from llmrec_core.metrics.intervals import mean_interval
@@ -48,46 +47,7 @@ from llmrec_core.profiling.timing import TimingWindow, in_windows
 from llmrec_core.recommenders.registry import build
 from llmrec_core.settings import Settings
 
-ALONE = ("popularity", "item-knn", "ease")
-"""Families measured as they come, under their own titles."""
-LABELS = (300, 1_000, 3_000, 10_000, 30_000)
-LM = {
-    "family": "cross-encoder",
-    "backbone": "minilm-l6",
-    "head": "attention",
-    "history_attention": "per_item",
-}
-GROUPS = {"positives": 4, "negatives": 12}
-METHODS: dict[str, dict[str, Any]] = {
-    **{family: {"recommender": {"family": family}} for family in ALONE},
-    "fusion": {"recommender": {"family": "fusion", "retriever": "item-knn+ease+tf-idf"}},
-    "frozen": {"recommender": {"family": "bi-encoder", "backbone": "minilm-l6"}},
-    "head": {
-        "recommender": {**LM, "adaptation": "head"},
-        "training": {**GROUPS, "learning_rate": 1e-2},
-    },
-    "lora": {
-        "recommender": {**LM, "adaptation": "lora"},
-        "training": {**GROUPS, "learning_rate": 2e-3},
-    },
-    "full": {
-        "recommender": {**LM, "adaptation": "full"},
-        "training": {**GROUPS, "learning_rate": 1e-3},
-    },
-}
-TITLES = {
-    "fusion": marked("Fusion of item-kNN, EASE and TF-IDF"),
-    "frozen": marked("MiniLM cosine, frozen"),
-    "head": marked("MiniLM, trained head on frozen states"),
-    "lora": marked("MiniLM, LoRA"),
-    "full": marked("MiniLM, full fine-tuning"),
-}
 CANDIDATES = "100-uniform"
-
-
-def title_of(method: str) -> str:
-    """What people read of a method."""
-    return family_title(method) if method in ALONE else t(TITLES[method])
 
 
 @parsed

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from llmrec_core.checks import noise as noises
-from llmrec_core.checks.noise import FLIPS, OF_HISTORIES, OF_TITLES, STRENGTHS
+from llmrec_core.checks.noise import FLIPS, OF_HISTORIES, OF_TITLES, STRENGTHS, reads_titles
 from llmrec_core.contract.bounds import Seed, Users
 from llmrec_core.contract.families import recorded_family
 from llmrec_core.contract.parsing import Flag, parsed
@@ -104,11 +104,6 @@ class _Subject:
         """The trained model over items with other titles."""
         with self.window():
             return reread(self.load, self.spec, dataset, self.settings)
-
-
-def reads_titles(spec: RunSpec) -> bool:
-    """Whether a title can move this model's scores."""
-    return any(recorded_family(name).reads_text for name in spec.recommender.families)
 
 
 def measure(

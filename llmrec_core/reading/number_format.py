@@ -58,6 +58,14 @@ def duration(seconds: float) -> str:
     return _scaled(seconds, ((1, marked("s")), (1e-3, "ms"), (1e-6, "µs")))
 
 
+def about(seconds: float) -> str:
+    """A time that is expected, in whole seconds, minutes or hours: `312.4` → `5 min`."""
+    for size, unit in ((3600, marked("h")), (60, marked("min"))):
+        if seconds >= 2 * size:
+            return _with_unit(whole(seconds / size), unit)
+    return _with_unit(whole(max(1.0, seconds)), marked("s"))
+
+
 def dollars(value: float) -> str:
     """`28.7` → `$28.70`, `12345` → `$12,345`; cents below $1,000, and `< $0.01` below one cent."""
     size = abs(value)

@@ -160,6 +160,12 @@ def forget(key: str) -> None:
     st.session_state.get("_requests", {}).pop(key, None)
 
 
+def asked(key: str) -> RequestRow | None:
+    """The request under `key` as it stands; `None` where nothing was asked."""
+    request_id, _ = st.session_state.get("_requests", {}).get(key, (None, ""))
+    return None if request_id is None else records.ledger().answer(request_id)
+
+
 def answer(
     key: str,
     kind: str,
