@@ -95,12 +95,13 @@ def label_curve(
 ) -> None:
     """Quality against the number of labels and the price of learning from them."""
     from llmrec_core.checks import label_curve as curves
+    from llmrec_core.checks.label_methods import LABELS, METHODS
 
     settings = load_settings()
     plan = curves.Plan(
         data,
-        tuple(sorted(labels or curves.LABELS)),
-        tuple(method or curves.METHODS),
+        tuple(sorted(labels or LABELS)),
+        tuple(method or METHODS),
         seeds,
         users,
         steps,

@@ -54,7 +54,7 @@ def _data(rows: Sequence[Row]) -> None:
     split = split_column.selectbox(
         t("Withheld"), list(SPLITS), format_func=lambda name: t(SPLITS[name]), key=f"{KEY}_split"
     )
-    users = users_column.number_input(t("People"), 1, 100_000, 400, key=f"{KEY}_users")
+    users = users_column.number_input(t("Users"), 1, 100_000, 400, key=f"{KEY}_users")
     content_hash = records.dataset(data).content_hash
     body = check_files.read(content_hash, records.settings())
     question = CheckDataRequest(data=data, split=split, users=int(users))

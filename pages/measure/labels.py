@@ -71,7 +71,7 @@ def _ask(stored: dict[str, Json]) -> None:
     data_column, seeds_column, users_column = st.columns([2, 1, 1])
     data = data_column.selectbox(t("Data set"), names, key=f"{KEY}_data")
     seeds = seeds_column.number_input(t("Draws of the labels"), 1, 20, 3, key=f"{KEY}_seeds")
-    users = users_column.number_input(t("People"), 1, 100_000, 200, key=f"{KEY}_users")
+    users = users_column.number_input(t("Users"), 1, 100_000, 200, key=f"{KEY}_users")
     methods = st.multiselect(
         t("Methods"),
         list(METHODS),

@@ -65,7 +65,7 @@ def section(
     )
     users = int(
         users_column.number_input(
-            t("People"), 1, MOST_USERS, USERS, key=f"{key}_users", help=t("Fixed by their seed.")
+            t("Users"), 1, MOST_USERS, USERS, key=f"{key}_users", help=t("Fixed by their seed.")
         )
     )
     seconds = [expected_s(row, users) for row in ours if row.run_id in chosen]

@@ -45,7 +45,7 @@ def section(study: records.Study | None, rows: Sequence[Row]) -> None:
         question=lambda run_id, users: RobustnessRequest(run=run_id, users=users),
         expected_s=expected_s,
     )
-    name = study.name if study else t("NAME")
+    name = study.name if study else "NAME"
     measuring.from_terminal(f"python -m llmrec_core robustness --study {name}")
 
 

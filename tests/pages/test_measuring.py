@@ -16,12 +16,14 @@ from llmrec_core.running import answers, check_answers
 from llmrec_core.settings import Settings
 from pages.shared import access, records
 from tests import synthetic
-from tests.finished_home import _ring
+from tests.finished_home import ring
 
 QUALITY = "measure/quality.py"
 MACHINE = dataclasses.replace(describe(), name="Test CPU, 2 cores")
 """The one on which the synthetic runs were measured."""
 KNN, READER = "Item-kNN", "MiniLM cross-encoder, 2 layers"
+DOCUMENTS = synthetic.record(synthetic.ROWS[7], 7)[2]
+"""Of a run that has been measured."""
 
 
 @pytest.fixture
@@ -43,7 +45,7 @@ def ledger(settings, monkeypatch):
 
     monkeypatch.setattr(synthetic, "record", without)
     monkeypatch.setattr(records, "device", lambda: MACHINE)
-    store.save(_ring(), settings, note="a ring")
+    store.save(ring(), settings, note="a ring")
     opened = synthetic.write_study(settings)
     opened.add_worker("w", "here", 1, {})
     yield opened
@@ -82,8 +84,7 @@ def test_robustness_of_chosen_runs_is_queued_watched_and_shown(open_page, settin
         app.run()
         assert "0 of 2 runs are done." in words(app)
         assert any("truncated titles" in str(bar.proto) for bar in app.get("progress"))
-    document = synthetic._robustness(0.4, True)
-    ledger.add_document(first.payload["run"], "robustness", document | {"seconds": 9.0})
+    ledger.add_document(first.payload["run"], "robustness", DOCUMENTS["robustness"])
     ledger.close_request(first, {"run": first.payload["run"]})
     second = ledger.claim_request("w", measurements=True)
     assert {first.payload["run"], second.payload["run"]} == {knn.id, reader.id}
@@ -110,7 +111,7 @@ def test_cancel_gives_up_all_runs_that_wait(open_page, settings, ledger):
 
 def test_an_earlier_measurement_says_how_long_the_next_one_takes(open_page, settings, ledger):
     knn = run_of(ledger, KNN)
-    document = synthetic._robustness(0.4, False) | {"users": 100, "seconds": 30.0}
+    document = DOCUMENTS["robustness"] | {"users": 100, "seconds": 30.0}
     ledger.add_document(knn.id, "robustness", document)
     app = open_page(QUALITY, settings.home, quality_tab="robustness")
     assert knn.id not in app.multiselect(key="quality_noise_runs").value  # measured already
@@ -144,6 +145,7 @@ def test_a_policy_is_put_together_queued_and_its_effect_shown(open_page, setting
     app.multiselect(key="quality_policy_block_genres").set_value([])
     app.text_input(key="quality_policy_genre_penalty").set_value("-0.5")
     app.multiselect(key="quality_policy_runs").set_value([knn.id]).run()
+    assert app.button(key="quality_policy_ask").label == "Measure 1 run, about 1 s"  # 200 × 0.72 ms
     app.button(key="quality_policy_ask").click().run()
     assert not app.exception
     asked = ledger.claim_request("w", measurements=True)
@@ -155,7 +157,7 @@ def test_a_policy_is_put_together_queued_and_its_effect_shown(open_page, setting
         "review_flagged": True,
     }
     assert (asked.kind, asked.payload) == ("policy-effect", {"run": knn.id, "policy": policy})
-    ledger.add_document(knn.id, "policy", synthetic._policy(0.4))
+    ledger.add_document(knn.id, "policy", DOCUMENTS["policy"])
     ledger.close_request(asked, {"run": knn.id})
     app.run()
     assert "the policy changes 7 of 120 lists" in words(app)
@@ -233,7 +235,7 @@ def test_a_data_set_is_checked_and_the_checks_are_shown(open_page, settings, led
         {"subject": "data", "check": "train-test-overlap", "passed": True, "detail": "none"},
         {"subject": "ease", "check": "shuffled-labels", "passed": False, "detail": "0.5"},
     ]
-    content = {"data": "ring", "content_hash": _ring().content_hash, "protocol": "time/100-uniform"}
+    content = {"data": "ring", "content_hash": ring().content_hash, "protocol": "time/100-uniform"}
     check_files.write(content | {"users": 10, "rows": rows, "seconds": 7.0}, settings)
     ledger.close_request(asked, {"content_hash": content["content_hash"]})
     app.run()
@@ -269,15 +271,15 @@ def test_only_its_owner_cleans_a_data_set(open_page, settings, ledger, monkeypat
 
 
 def test_the_built_in_data_set_is_fetched_from_its_page(open_page, settings, monkeypatch):
-    ring = _ring()
+    data = ring()
     app = open_page("build/data.py", settings.home)
     app.button(key="data_fetch").click().run()
     ledger = records.ledger()
     asked = ledger.claim_request("w", measurements=True)
     assert (asked.kind, asked.payload) == ("fetch-data", {"data": "ml-100k"})
-    monkeypatch.setattr(check_answers, "load_dataset", lambda name, settings: ring)
+    monkeypatch.setattr(check_answers, "load_dataset", lambda name, settings: data)
     answer = answers.answer(asked.kind, asked.payload, settings)
-    assert answer == {"content_hash": ring.content_hash}
+    assert answer == {"content_hash": data.content_hash}
     ledger.close_request(asked, answer)
     app.run()
     assert not app.exception
