@@ -54,7 +54,7 @@ def make_finished_home(folder: Path) -> None:
         patch.setattr(execute, "Serving", FixedWindows)
         patch.setattr(execute, "peaks_of_worker", lambda *of: PEAKS)
         settings = load_settings()
-        store.save(_ring(), settings, note="a ring")
+        store.save(ring(), settings, note="a ring")
         study = folder / "study.toml"
         study.write_text(_study(tiny_backbone(folder / "backbone")), encoding="utf-8")
         ledger = Ledger.open(settings)
@@ -70,7 +70,7 @@ def make_finished_home(folder: Path) -> None:
         ledger.close()
 
 
-def _ring():
+def ring():
     """Everybody takes six neighbours of a ring: 0 to 5, 1 to 6, …; four people two at one moment."""
     rows = [
         (

@@ -6,13 +6,14 @@ hidden. The people asked are those of the protocol, with their own histories, so
 learning is cut short. A curve's interval is over people, of the mean over seeds; the spread between
 seeds stands beside it.
 
-`frozen` is the language model's text cosine, which needs no label; `head` trains a head on frozen
-states.
+The methods stand in `label_methods`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import itertools
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,66 +24,30 @@ import numpy as np
 from pydantic import Field
 
 from llmrec_core.checks.curve_rows import CurveRow
+from llmrec_core.checks.label_files import write
+from llmrec_core.checks.label_methods import LABELS, METHODS, title_of
 from llmrec_core.contract.bounds import Draws, Labels, Layers, Name, Steps, Users
-from llmrec_core.contract.families import family_title
 from llmrec_core.contract.parsing import Text, parsed
 from llmrec_core.contract.protocol import ProtocolSpec
 from llmrec_core.contract.recommender import Recommender, ServesInPrecision
 from llmrec_core.contract.run_context import RunContext
 from llmrec_core.contract.spec import RunSpec, run_from_dict
+from llmrec_core.contract.steps import Progress, Step, unnoted
 from llmrec_core.data.catalogue import load_dataset
 from llmrec_core.data.dataset import Dataset
 from llmrec_core.data.splits import Split
 from llmrec_core.errors import UsageError
-from llmrec_core.language import marked, t
+from llmrec_core.language import t
 from llmrec_core.metrics.evaluate import per_user
 from llmrec_core.metrics.exam import Exam
 from llmrec_core.metrics.intervals import mean_interval
 from llmrec_core.profiling import device as devices
 from llmrec_core.profiling.economics import economics_of
+from llmrec_core.profiling.timing import TimingWindow, in_windows
 from llmrec_core.recommenders.registry import build
 from llmrec_core.settings import Settings
 
-ALONE = ("popularity", "item-knn", "ease")
-"""Families measured as they come, under their own titles."""
-LABELS = (300, 1_000, 3_000, 10_000, 30_000)
-LM = {
-    "family": "cross-encoder",
-    "backbone": "minilm-l6",
-    "head": "attention",
-    "history_attention": "per_item",
-}
-GROUPS = {"positives": 4, "negatives": 12}
-METHODS: dict[str, dict[str, Any]] = {
-    **{family: {"recommender": {"family": family}} for family in ALONE},
-    "fusion": {"recommender": {"family": "fusion", "retriever": "item-knn+ease+tf-idf"}},
-    "frozen": {"recommender": {"family": "bi-encoder", "backbone": "minilm-l6"}},
-    "head": {
-        "recommender": {**LM, "adaptation": "head"},
-        "training": {**GROUPS, "learning_rate": 1e-2},
-    },
-    "lora": {
-        "recommender": {**LM, "adaptation": "lora"},
-        "training": {**GROUPS, "learning_rate": 2e-3},
-    },
-    "full": {
-        "recommender": {**LM, "adaptation": "full"},
-        "training": {**GROUPS, "learning_rate": 1e-3},
-    },
-}
-TITLES = {
-    "fusion": marked("Fusion of item-kNN, EASE and TF-IDF"),
-    "frozen": marked("MiniLM cosine, frozen"),
-    "head": marked("MiniLM, trained head on frozen states"),
-    "lora": marked("MiniLM, LoRA"),
-    "full": marked("MiniLM, full fine-tuning"),
-}
 CANDIDATES = "100-uniform"
-
-
-def title_of(method: str) -> str:
-    """What people read of a method."""
-    return family_title(method) if method in ALONE else t(TITLES[method])
 
 
 @parsed
@@ -161,10 +126,48 @@ def restrict(parts: Split, labels: int, seed: int) -> Split:
     return dataclasses.replace(parts, train=train, valid=valid)
 
 
+def measure_and_keep(
+    plan: Plan,
+    settings: Settings,
+    name: str = "",
+    say: Callable[[str], None] = lambda line: None,
+    *,
+    window: TimingWindow = contextlib.nullcontext,
+    progress: Progress = unnoted,
+) -> tuple[dict[str, Any], Path]:
+    """The document of a curve, and where it is kept for the Quality page.
+
+    Args:
+        plan: what to measure.
+        settings: where the home is.
+        name: of the curve; empty takes the data set's.
+        say: as for `measure`.
+        window: as for `measure`.
+        progress: as for `measure`.
+
+    Raises:
+        UsageError: as `measure`, and for a name that no file can have.
+    """
+    body = measure(plan, settings, say, window=window, progress=progress)
+    return body, write(name or plan.data.replace("@", "-"), body, settings)
+
+
 def measure(
-    plan: Plan, settings: Settings, say: Callable[[str], None] = lambda line: None
+    plan: Plan,
+    settings: Settings,
+    say: Callable[[str], None] = lambda line: None,
+    *,
+    window: TimingWindow = contextlib.nullcontext,
+    progress: Progress = unnoted,
 ) -> dict[str, Any]:
     """The `label curve` document: one row per method and number of labels.
+
+    Args:
+        plan: what to measure.
+        settings: where the home is.
+        say: takes a line about each row.
+        window: in which the machine is the curve's alone: for a training, or for a few people.
+        progress: called before each row.
 
     Raises:
         UsageError: when the data set has fewer interactions than the smallest draw.
@@ -185,29 +188,21 @@ def measure(
     machine = devices.describe()
     price = economics_of(machine).usd_per_hour
     rows: list[CurveRow] = []
-    for labels in sorted({min(n, all_labels) for n in plan.labels}):
-        for method in plan.methods:
-            points = [
-                _point(plan, method, seed, labels, dataset, parts, settings)
-                for seed in range(plan.seeds)
-            ]
-            values = np.stack([_ndcg(model, exam) for model, _ in points])
-            seconds = float(np.mean([spent for _, spent in points]))
-            row = _row(method, labels, values, seconds, price)
-            rows.append(row)
-            say(
-                t(
-                    "{title:40} {labels:7,} labels  NDCG@10 {value:.3f} ({low:.3f} to "
-                    "{high:.3f}), {words}, training {seconds:.1f} s",
-                    title=title_of(method),
-                    labels=labels,
-                    value=row.value,
-                    low=row.low,
-                    high=row.high,
-                    words=t("one seed") if row.spread is None else f"seeds ± {row.spread:.3f}",
-                    seconds=seconds,
-                )
-            )
+    took_s: dict[str, list[float]] = {}
+    cells = list(itertools.product(sorted({min(n, all_labels) for n in plan.labels}), plan.methods))
+    for labels, method in cells:
+        phase = t("{title}, {labels:,} labels", title=title_of(method), labels=labels)
+        progress(Step(done=len(rows), total=len(cells), phase=phase))
+        began = time.perf_counter()
+        points = [
+            _point(plan, method, seed, labels, dataset, parts, settings, window)
+            for seed in range(plan.seeds)
+        ]
+        values = np.stack([_ndcg(model, exam, window) for model, _ in points])
+        took_s.setdefault(method, []).append((time.perf_counter() - began) / plan.seeds)
+        row = _row(method, labels, values, float(np.mean([s for _, s in points])), price)
+        rows.append(row)
+        say(_line(method, row))
     conditions = t(
         "{data} {content_hash}, loo/{CANDIDATES}, {n_cases} people, {seeds} draws of "
         "labels; fine-tuning {steps} steps of {depth} layers of MiniLM-L6 · {name}",
@@ -225,7 +220,22 @@ def measure(
         "metric_title": "NDCG@10",
         "conditions": conditions,
         "plan": dataclasses.asdict(plan),
+        "point_s": {method: float(np.mean(seconds)) for method, seconds in took_s.items()},
     }
+
+
+def _line(method: str, row: CurveRow) -> str:
+    return t(
+        "{title:40} {labels:7,} labels  NDCG@10 {value:.3f} ({low:.3f} to "
+        "{high:.3f}), {words}, training {seconds:.1f} s",
+        title=title_of(method),
+        labels=row.labels,
+        value=row.value,
+        low=row.low,
+        high=row.high,
+        words=t("one seed") if row.spread is None else f"seeds ± {row.spread:.3f}",
+        seconds=row.train_s,
+    )
 
 
 def _point(
@@ -236,22 +246,25 @@ def _point(
     dataset: Dataset,
     parts: Split,
     settings: Settings,
+    window: TimingWindow,
 ) -> tuple[Any, float]:
     """The method learned from one draw, and the seconds that took."""
     drawn_split = restrict(parts, labels, seed)
     model: Any = build(plan.spec(method, seed), dataset, settings)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, window():
         began = time.perf_counter()
         model.fit(drawn_split, RunContext(Path(folder)))
         spent = time.perf_counter() - began
     if isinstance(model, ServesInPrecision):
-        model.ready("fp32")
+        with window():
+            model.ready("fp32")
     return model, spent
 
 
-def _ndcg(model: Recommender, exam: Exam) -> np.ndarray:
+def _ndcg(model: Recommender, exam: Exam, window: TimingWindow) -> np.ndarray:
     """NDCG@10 of each person, shape (people,)."""
-    return per_user(model.score, exam.split, exam.cases, exam.candidates, batch=8)["ndcg@10"]
+    score = in_windows(model.score, window)
+    return per_user(score, exam.split, exam.cases, exam.candidates, batch=8)["ndcg@10"]
 
 
 def _row(

@@ -18,6 +18,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from llmrec_core.contract.families import recorded_family
+from llmrec_core.contract.spec import RunSpec
 from llmrec_core.data.dataset import Dataset
 from llmrec_core.data.splits import Case, Split
 from llmrec_core.language import marked
@@ -31,6 +33,11 @@ OF_TITLES = (TYPOS, TRUNCATED, MISSING)
 OF_HISTORIES = (SHUFFLED, INJECTED)
 _TITLE_DRAW, _HISTORY_DRAW, _LABEL_DRAW = 3, 4, 5
 """Second part of the seed of each kind, so that they draw apart."""
+
+
+def reads_titles(spec: RunSpec) -> bool:
+    """Whether a title can move this model's scores."""
+    return any(recorded_family(name).reads_text for name in spec.recommender.families)
 
 
 def noisy_titles(titles: Sequence[str], noise: str, strength: float, seed: int) -> list[str]:

@@ -6,6 +6,7 @@ is a line of `HOME/policies/RUN.acts.jsonl`; the summary is the run's document `
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import time
@@ -19,6 +20,7 @@ from llmrec_core.checks.policy import ReviewQueue, apply, flagged, group_exposur
 from llmrec_core.contract.policy import Policy
 from llmrec_core.contract.protocol import ProtocolSpec
 from llmrec_core.contract.recommender import Recommender
+from llmrec_core.contract.steps import Progress, Step, unnoted
 from llmrec_core.data.dataset import Dataset
 from llmrec_core.files import write_text
 from llmrec_core.language import t
@@ -27,6 +29,7 @@ from llmrec_core.metrics import ranking
 from llmrec_core.metrics.beyond import coverage, gini, novelty, top_k
 from llmrec_core.metrics.exam import Exam
 from llmrec_core.metrics.intervals import mean_interval, paired_difference
+from llmrec_core.profiling.timing import TimingWindow
 from llmrec_core.reading.check_results import POLICY_DOCUMENT
 from llmrec_core.settings import Settings
 from llmrec_core.types import Columns
@@ -42,6 +45,8 @@ def measure_run(
     *,
     users: int = 200,
     say: Callable[[str], None] = lambda line: None,
+    window: TimingWindow = contextlib.nullcontext,
+    progress: Progress = unnoted,
 ) -> dict[str, Any]:
     """Measure a policy on a finished run and put the document into its record.
 
@@ -54,6 +59,8 @@ def measure_run(
         settings: where runs and people's decisions stand.
         users: test users, drawn as the run's own were; 0 takes all.
         say: takes a line now and then.
+        window: as for `measure`.
+        progress: as for `measure`.
 
     Raises:
         UsageError: when the run is unknown, unfinished, or its weights are not on this machine.
@@ -70,6 +77,8 @@ def measure_run(
         users=users,
         queue=queue,
         say=say,
+        window=window,
+        progress=progress,
     )
     path = settings.home / "policies" / f"{run_id}.acts.jsonl"
     write_text(path, "".join(json.dumps(act) + "\n" for act in acts))
@@ -87,6 +96,8 @@ def measure(
     users: int = 200,
     queue: ReviewQueue | None = None,
     say: Callable[[str], None] = lambda line: None,
+    window: TimingWindow = contextlib.nullcontext,
+    progress: Progress = unnoted,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The `policy` document of a fitted recommender, and every act with the user's id.
 
@@ -98,19 +109,21 @@ def measure(
         users: test users, drawn as the run's own were; 0 takes all.
         queue: takes flagged items and knows what people decided.
         say: takes a line now and then.
+        window: in which the machine is the measurement's alone, for a few people at a time.
+        progress: called before each of these few.
     """
     exam = Exam.of(dataset, protocol, users=users)
     cases, offered = exam.cases, exam.candidates
-    began = time.perf_counter()
-    scores = _scores(recommender, exam.histories, offered, say)
-    scoring_s = time.perf_counter() - began
+    scores, scoring_s = _scores(recommender, exam.histories, offered, say, window, progress)
     k, counts, users_asked = protocol.k, exam.split.item_counts, [case.user for case in cases]
-    began = time.perf_counter()
-    suspect = flagged(dataset) if policy.review_flagged else None
-    once_s = time.perf_counter() - began if policy.review_flagged else None
-    applied = apply(
-        policy, dataset, counts, users_asked, scores, offered, k=k, queue=queue, suspect=suspect
-    )
+    with window():
+        began = time.perf_counter()
+        suspect = flagged(dataset) if policy.review_flagged else None
+        once_s = time.perf_counter() - began if policy.review_flagged else None
+    with window():
+        applied = apply(
+            policy, dataset, counts, users_asked, scores, offered, k=k, queue=queue, suspect=suspect
+        )
     relevant = np.stack(
         [np.isin(row, case.relevant) for row, case in zip(offered, cases, strict=True)]
     )
@@ -146,17 +159,23 @@ def _scores(
     histories: Sequence[np.ndarray],
     offered: np.ndarray,
     say: Callable[[str], None],
-) -> np.ndarray:
-    parts = []
+    window: TimingWindow,
+    progress: Progress,
+) -> tuple[np.ndarray, float]:
+    """The scores, and the seconds that they took without any wait for the machine."""
+    parts, seconds = [], 0.0
     for start in range(0, len(histories), _BATCH):
-        parts.append(
-            recommender.score(histories[start : start + _BATCH], offered[start : start + _BATCH])
-        )
+        progress(Step(done=start, total=len(histories), phase=t("people scored")))
+        few = slice(start, start + _BATCH)
+        with window():
+            began = time.perf_counter()
+            parts.append(recommender.score(histories[few], offered[few]))
+            seconds += time.perf_counter() - began
         if start and start % (25 * _BATCH) == 0:
             say(
                 t("scored {start} of {n_histories} people", start=start, n_histories=len(histories))
             )
-    return np.concatenate(parts).astype(np.float64)
+    return np.concatenate(parts).astype(np.float64), seconds
 
 
 def _interval(values: np.ndarray) -> dict[str, float]:

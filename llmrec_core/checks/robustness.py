@@ -8,6 +8,7 @@ the same users.
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from llmrec_core.checks import noise as noises
-from llmrec_core.checks.noise import FLIPS, OF_HISTORIES, OF_TITLES, STRENGTHS
+from llmrec_core.checks.noise import FLIPS, OF_HISTORIES, OF_TITLES, STRENGTHS, reads_titles
 from llmrec_core.contract.bounds import Seed, Users
 from llmrec_core.contract.families import recorded_family
 from llmrec_core.contract.parsing import Flag, parsed
@@ -31,6 +32,7 @@ from llmrec_core.contract.recommender import (
 )
 from llmrec_core.contract.run_context import RunContext
 from llmrec_core.contract.spec import RunSpec
+from llmrec_core.contract.steps import Progress, Step, unnoted
 from llmrec_core.data.dataset import Dataset
 from llmrec_core.data.splits import Case, Split
 from llmrec_core.language import marked, t
@@ -39,6 +41,7 @@ from llmrec_core.metrics.evaluate import per_user
 from llmrec_core.metrics.exam import Exam
 from llmrec_core.metrics.facets import facets
 from llmrec_core.metrics.intervals import mean_interval, paired_difference
+from llmrec_core.profiling.timing import TimingWindow, in_windows
 from llmrec_core.reading.people import MIN_PEOPLE
 from llmrec_core.recommenders.finished_run import family_of, load_run
 from llmrec_core.recommenders.registry import build
@@ -84,11 +87,12 @@ class _Subject:
     exam: Exam
     settings: Settings
     plan: Plan
+    window: TimingWindow
 
     def ndcg(self, recommender: Recommender, cases: Sequence[Case]) -> np.ndarray:
         """NDCG@10 of each user, whose histories may be noisy."""
         values = per_user(
-            recommender.score,
+            in_windows(recommender.score, self.window),
             self.exam.split,
             cases,
             self.exam.candidates,
@@ -96,10 +100,10 @@ class _Subject:
         )
         return values["ndcg@10"]
 
-
-def reads_titles(spec: RunSpec) -> bool:
-    """Whether a title can move this model's scores."""
-    return any(recorded_family(name).reads_text for name in spec.recommender.families)
+    def reread(self, dataset: Dataset) -> Recommender:
+        """The trained model over items with other titles."""
+        with self.window():
+            return reread(self.load, self.spec, dataset, self.settings)
 
 
 def measure(
@@ -109,6 +113,9 @@ def measure(
     settings: Settings,
     plan: Plan,
     say: Say = lambda line: None,
+    *,
+    window: TimingWindow = contextlib.nullcontext,
+    progress: Progress = unnoted,
 ) -> dict[str, Any]:
     """The `robustness` document of one trained model.
 
@@ -119,15 +126,20 @@ def measure(
         settings: where backbones stand.
         plan: what to measure.
         say: takes a line about each noise.
+        window: in which the machine is the check's alone, for a few people at a time.
+        progress: called before the clean figure and before each noise.
     """
     began = time.perf_counter()
     exam = Exam.of(dataset, spec.protocol, users=plan.users)
-    subject = _Subject(load, spec, exam, settings, plan)
-    model = reread(load, spec, dataset, settings)
+    subject = _Subject(load, spec, exam, settings, plan, window)
+    total = 1 + len(STRENGTHS)
+    progress(Step(done=0, total=total, phase=t("without noise")))
+    model = subject.reread(dataset)
     clean = subject.ndcg(model, exam.cases)
     say(t("clean: NDCG@10 {mean:.3f}, {users} users", mean=clean.mean(), users=len(exam.cases)))
     by_noise: dict[str, Values] = {}
-    for noise in STRENGTHS:
+    for place, noise in enumerate(STRENGTHS, start=1):
+        progress(Step(done=place, total=total, phase=t(noise)))
         by_noise[noise] = _under(noise, subject, model, clean)
         say(_line(noise, by_noise[noise], clean))
     scored = np.stack([np.asarray(by_noise[noise]) for noise in SCORED], axis=1)
@@ -173,7 +185,7 @@ def _under(noise: str, subject: _Subject, model: Recommender, clean: np.ndarray)
     if not reads_titles(spec):
         return clean
     damaged = noises.renamed(dataset, noise, strength, plan.seed)
-    return subject.ndcg(reread(subject.load, spec, damaged, subject.settings), exam.cases)
+    return subject.ndcg(subject.reread(damaged), exam.cases)
 
 
 def _retrained(subject: _Subject, parts: Split) -> Values:
@@ -191,7 +203,8 @@ def _retrained(subject: _Subject, parts: Split) -> Values:
         return t("its training was not repeated; add --retrain")
     with tempfile.TemporaryDirectory() as folder:
         model = build(spec, parts.dataset, subject.settings)
-        model.fit(parts, RunContext(Path(folder)))
+        with subject.window():
+            model.fit(parts, RunContext(Path(folder)))
         return subject.ndcg(model, subject.exam.cases)
 
 
@@ -290,7 +303,14 @@ def _worst(exam: Exam, clean: np.ndarray, by_noise: dict[str, Values]) -> dict[s
 
 
 def measure_run(
-    run_id: str, ledger: Ledger, settings: Settings, plan: Plan, say: Say = lambda line: None
+    run_id: str,
+    ledger: Ledger,
+    settings: Settings,
+    plan: Plan,
+    say: Say = lambda line: None,
+    *,
+    window: TimingWindow = contextlib.nullcontext,
+    progress: Progress = unnoted,
 ) -> dict[str, Any]:
     """Measure a finished run's model and put the document into its record.
 
@@ -302,6 +322,8 @@ def measure_run(
         settings: where runs stand.
         plan: what to measure.
         say: takes a line about each noise.
+        window: as for `measure`.
+        progress: as for `measure`.
 
     Raises:
         UsageError: when the run is unknown, unfinished, or its weights are not on this machine.
@@ -315,6 +337,8 @@ def measure_run(
         settings,
         plan,
         say,
+        window=window,
+        progress=progress,
     )
     ledger.add_document(run_id, DOCUMENT, body)
     return body

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -93,38 +94,21 @@ def clean_data(
     as_json: Json = False,
 ) -> None:
     """Store a cleaned version; the one it was made from stays."""
-    from llmrec_core.data import store
-    from llmrec_core.data.cleaning import inspection
+    from llmrec_core.data.cleaning.cleaned_version import clean_and_store
     from llmrec_core.settings import load_settings
 
-    base = name.partition("@")[0]
-    dataset = _load(name)
-    if base in store.BUILT_IN:
-        raise UsageError(
-            t(
-                "{name!r} is built in and stays as it is; import a copy under another name to "
-                "clean it",
-                name=name,
-            )
-        )
     switches = {**dict.fromkeys(on or [], True), **dict.fromkeys(off or [], False)}
-    cleaned, report = inspection.clean(dataset, switches, k_core)
-    print_report(report, acted=True)
-    if not len(cleaned.interactions):
-        raise UsageError(t("nothing would be left; switch something off or lower --k-core"))
-    is_same = cleaned.content_hash == dataset.content_hash
-    number = None
-    if is_same:
+    cleaned = clean_and_store(
+        name, load_settings(), switches, k_core, tell=partial(print_report, acted=True)
+    )
+    if cleaned.version is None:
         typer.echo(t("nothing to change: no new version"))
     else:
-        note = t("cleaned from {name}", name=name)
-        stored = store.save(cleaned, load_settings(), note=note, report=report.to_dict())
-        number = stored.number
         typer.echo(
             t(
                 "stored as {name}@{number}, hash {content_hash}",
-                name=base,
-                number=number,
+                name=name.partition("@")[0],
+                number=cleaned.version,
                 content_hash=cleaned.content_hash,
             )
         )
@@ -133,8 +117,8 @@ def clean_data(
             {
                 "name": name,
                 "content_hash": cleaned.content_hash,
-                "version": number,
-                "report": report.to_dict(),
+                "version": cleaned.version,
+                "report": cleaned.report.to_dict(),
             }
         )
 
@@ -162,49 +146,22 @@ def check_data(
     as_json: Json = False,
 ) -> None:
     """Leakage, shuffled labels, an independent metric, order and batch; exit 1 when one fails."""
-    import tempfile
-    from functools import partial
-    from pathlib import Path
-
-    from llmrec_core.checks import sanity
     from llmrec_core.contract.families import family_named
-    from llmrec_core.contract.parsing import parse
-    from llmrec_core.contract.protocol import ProtocolSpec
-    from llmrec_core.metrics.exam import Exam
-    from llmrec_core.recommenders.registry import build
-    from llmrec_core.running.grid import usual_run
+    from llmrec_core.running.data_check import Plan, check_and_keep
     from llmrec_core.settings import load_settings
 
-    settings, dataset = load_settings(), _load(name)
-    protocol = parse(ProtocolSpec, {"split": split, "candidates": candidates, "users": users})
-    exam = Exam.of(dataset, protocol)
-    rows = [("data", result) for result in sanity.check_split(exam)]
-    titled = bool((dataset.items["title"] != "").any())
-    families = family or [
-        "popularity",
-        "directed-counts",
-        "item-knn",
-        "ease",
-        *(["tf-idf"] if titled else []),
-    ]
-    if all(family_named(chosen).usual.get("adaptation", "none") == "none" for chosen in families):
+    dataset = _load(name)
+    plan = Plan(split, candidates, tuple(family or ()), users, steps)
+    families = [family_named(chosen) for chosen in plan.families_for(dataset)]
+    if all(chosen.usual.get("adaptation", "none") == "none" for chosen in families):
         refuse_unread(context, ("steps",), t("none of these families trains in steps"))
-    with tempfile.TemporaryDirectory() as folder:
-        for chosen in families:
-            make = partial(build, usual_run(chosen, steps), settings=settings)
-            results = sanity.check_recommender(make, exam, Path(folder))
-            rows += [(chosen, result) for result in results]
-    for subject, result in rows:
-        verdict = t("passed") if result.passed else t("FAILED")
-        typer.echo(f"{verdict}  {subject}: {result.check}: {result.detail}")
+    rows = check_and_keep(dataset, load_settings(), plan)["rows"]
+    for row in rows:
+        verdict = t("passed") if row["passed"] else t("FAILED")
+        typer.echo(f"{verdict}  {row['subject']}: {row['check']}: {row['detail']}")
     if as_json:
-        print_json(
-            [
-                {"subject": s, "check": r.check, "passed": bool(r.passed), "detail": r.detail}
-                for s, r in rows
-            ]
-        )
-    if not all(result.passed for _, result in rows):
+        print_json([row | {"passed": bool(row["passed"])} for row in rows])
+    if not all(row["passed"] for row in rows):
         raise typer.Exit(1)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llmrec_core.cli.output import Json, find_run, open_ledger, print_json, refuse_unread
-from llmrec_core.data.diagnosis import Step
+from llmrec_core.contract.steps import Step
 from llmrec_core.errors import UsageError
 from llmrec_core.language import t
 

@@ -95,20 +95,19 @@ def label_curve(
 ) -> None:
     """Quality against the number of labels and the price of learning from them."""
     from llmrec_core.checks import label_curve as curves
-    from llmrec_core.checks.label_files import write
+    from llmrec_core.checks.label_methods import LABELS, METHODS
 
     settings = load_settings()
     plan = curves.Plan(
         data,
-        tuple(sorted(labels or curves.LABELS)),
-        tuple(method or curves.METHODS),
+        tuple(sorted(labels or LABELS)),
+        tuple(method or METHODS),
         seeds,
         users,
         steps,
         depth,
     )
-    body = curves.measure(plan, settings, say=print_line)
-    path = write(name or data.replace("@", "-"), body, settings)
+    body, path = curves.measure_and_keep(plan, settings, name, say=print_line)
     print_line(t("wrote {path}", path=path))
     if as_json:
         typer.echo(json.dumps(body))

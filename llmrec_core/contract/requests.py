@@ -11,7 +11,18 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field
 
-from llmrec_core.contract.bounds import Device, Precision, Runtime, Seed
+from llmrec_core.contract.bounds import (
+    Device,
+    Draws,
+    Labels,
+    Layers,
+    Name,
+    Precision,
+    Runtime,
+    Seed,
+    Steps,
+    Users,
+)
 from llmrec_core.contract.parsing import Flag, Number, Text, Whole, near_name, parse, parsed
 from llmrec_core.contract.policy import Policy
 from llmrec_core.errors import UsageError
@@ -203,6 +214,82 @@ class DiagnoseRequest:
     """A local language model: how many of the titles does it know by heart? Empty asks nothing."""
 
 
+@parsed
+class RobustnessRequest:
+    """How much of its quality does a finished run keep under noise?"""
+
+    run: Text
+    """Id of the run."""
+    users: Users = 200
+    """Test users, drawn as the run's own; 0 takes all."""
+    seed: Seed = 0
+    """Of the noise."""
+
+
+@parsed
+class PolicyEffectRequest:
+    """What does a policy cost a finished run, and whose exposure does it move?"""
+
+    run: Text
+    """Id of the run."""
+    policy: Policy
+    users: Users = 200
+    """Test users, drawn as the run's own; 0 takes all."""
+
+
+@parsed
+class LabelCurveRequest:
+    """How does quality grow with the number of labels? Fields as of `label-curve`."""
+
+    data: Name
+    """Name of the data set."""
+    labels: Labels
+    """Training interactions, one point of the curve each."""
+    methods: Annotated[tuple[Text, ...], Field(min_length=1, max_length=100)]
+    seeds: Draws = 3
+    """Draws of the labels."""
+    users: Users = 200
+    """Test users; 0 takes all."""
+    steps: Annotated[Steps, Field(ge=2)] = 60
+    """Training steps of each fine-tuning."""
+    depth: Layers = 2
+    """Layers of MiniLM kept; 0 keeps all."""
+
+
+@parsed
+class CheckDataRequest:
+    """Do the split, the measurement and the classical families pass the sanity checks?"""
+
+    data: Name
+    """Name of the data set."""
+    split: Text = "loo"
+    candidates: Text = "100-uniform"
+    users: Annotated[Whole, Field(ge=1, le=1_000_000)] = 400
+    """Users asked."""
+
+
+@parsed
+class FetchDataRequest:
+    """Bring a built-in data set onto this machine."""
+
+    data: Name
+    """Name of the data set."""
+
+
+@parsed
+class CleanDataRequest:
+    """Store a cleaned version of a data set."""
+
+    data: Name
+    """Name of the data set; `shop@1` is its first version."""
+    on: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
+    """Checks whose action is switched on."""
+    off: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
+    """Checks whose action is switched off."""
+    k_core: Annotated[Whole, Field(ge=0, le=1_000_000)] = 0
+    """Users and items keep at least so many interactions; 0 keeps all."""
+
+
 Request: TypeAlias = (
     RecommendRequest
     | ExplainRequest
@@ -211,6 +298,12 @@ Request: TypeAlias = (
     | MetersRequest
     | CountModelRequest
     | DiagnoseRequest
+    | RobustnessRequest
+    | PolicyEffectRequest
+    | LabelCurveRequest
+    | CheckDataRequest
+    | FetchDataRequest
+    | CleanDataRequest
 )
 KINDS: dict[str, type[Any]] = {
     "recommend": RecommendRequest,
@@ -220,10 +313,24 @@ KINDS: dict[str, type[Any]] = {
     "meters": MetersRequest,
     "count-model": CountModelRequest,
     "diagnose": DiagnoseRequest,
+    "robustness": RobustnessRequest,
+    "policy-effect": PolicyEffectRequest,
+    "label-curve": LabelCurveRequest,
+    "check-data": CheckDataRequest,
+    "fetch-data": FetchDataRequest,
+    "clean-data": CleanDataRequest,
 }
 """Kinds of questions by the name that the ledger stores."""
-MEASUREMENTS = frozenset({"profile", "meters"})
-"""Kinds that measure this machine: they take minutes, and wait in a line of their own."""
+MEASUREMENTS = frozenset(
+    {
+        *("profile", "meters", "robustness", "policy-effect", "label-curve"),
+        *("check-data", "fetch-data", "clean-data"),
+    }
+)
+"""Kinds that take minutes: measurements, and work on data sets. They wait in a line of their own.
+"""
+MEASUREMENT_LIMIT_S = 1_800.0
+"""One that takes longer is given up."""
 
 
 def kind_of(request: Request) -> str:

@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -20,7 +18,6 @@ from llmrec_core.settings import Settings
 SECONDS_EACH = 36 / 200_000
 """Seconds for one interaction, measured on amazon-beauty; of a larger set people are sampled."""
 _HASH = re.compile(r"[0-9a-f]{16}")
-STEP = ".step.json"
 
 
 class _Part(BaseModel):
@@ -140,19 +137,6 @@ class Diagnosis(_Part):
     memorised: list[Memorised] = Field(default_factory=list)
 
 
-class Step(_Part):
-    """How far a diagnosis under way is."""
-
-    done: int = Field(ge=0)
-    total: int = Field(ge=1)
-    phase: str
-    """What is being done, in a sentence."""
-
-
-Progress = Callable[[Step], None]
-"""Called at each step of a diagnosis."""
-
-
 def expected_s(interactions: int) -> float:
     """About how long a diagnosis takes.
 
@@ -162,20 +146,15 @@ def expected_s(interactions: int) -> float:
     return 5.0 + min(interactions, 400_000) * SECONDS_EACH
 
 
-def path_of(content_hash: str, settings: Settings, suffix: str = ".json") -> Path:
+def path_of(content_hash: str, settings: Settings) -> Path:
     """Where the diagnosis of this content is kept.
-
-    Args:
-        content_hash: of the data set.
-        settings: where the home is.
-        suffix: `.step.json` for how far one under way is.
 
     Raises:
         DataError: when it is no content hash.
     """
     if not _HASH.fullmatch(content_hash):
         raise DataError(t("{hash!r} is no content hash of a data set", hash=content_hash[:40]))
-    return settings.home / "diagnoses" / f"{content_hash}{suffix}"
+    return settings.home / "diagnoses" / f"{content_hash}.json"
 
 
 def kept(content_hash: str, settings: Settings) -> Diagnosis | None:
@@ -192,39 +171,3 @@ def keep(diagnosis: Diagnosis, settings: Settings) -> None:
     path = path_of(diagnosis.content_hash, settings)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, diagnosis.model_dump_json(indent=1))
-
-
-def step_of(content_hash: str, settings: Settings) -> Step | None:
-    """How far the diagnosis of this content is; `None` when none is under way."""
-    try:
-        return Step.model_validate_json(path_of(content_hash, settings, STEP).read_bytes())
-    except (OSError, ValidationError):
-        return None
-
-
-@contextmanager
-def noting_steps(
-    content_hash: str, settings: Settings, progress: Progress | None = None
-) -> Iterator[Progress]:
-    """Keep each step where a page can read it, as long as the work lasts.
-
-    Args:
-        content_hash: of the data set.
-        settings: where the home is.
-        progress: called with each step too.
-
-    Yields:
-        What the work calls at each step.
-    """
-    path = path_of(content_hash, settings, STEP)
-    path.parent.mkdir(parents=True, exist_ok=True)
-
-    def note(step: Step) -> None:
-        write_text(path, step.model_dump_json())
-        if progress is not None:
-            progress(step)
-
-    try:
-        yield note
-    finally:
-        path.unlink(missing_ok=True)

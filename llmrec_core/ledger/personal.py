@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 QUESTIONS: dict[str, Role] = {"recommend": "viewer", "explain": "viewer"}
-"""Role that each kind of question needs; all others measure this machine and need an analyst."""
+"""Role that each kind of question needs; all others keep this machine busy and need an analyst."""
+CHANGES_DATA = frozenset({"clean-data"})
+"""Kinds of questions that add to a data set: its owner's to ask, or an admin's."""
 
 
 class PersonalLedger(Ledger):
@@ -238,7 +240,8 @@ class PersonalLedger(Ledger):
     def request(self, kind: str, payload: Mapping[str, object], asked_by: str | None = None) -> str:
         """Ask the worker in the person's name; see `Questions.request`."""
         run_id, data = (str(payload.get(name) or "") for name in ("run", "data"))
-        with self.acting(QUESTIONS.get(kind, "analyst"), kind, run_id or data):
+        role = self.role_for_data(data) if kind in CHANGES_DATA else QUESTIONS.get(kind, "analyst")
+        with self.acting(role, kind, run_id or data):
             if run_id:
                 self._require_run(run_id)
             self.require_data(data)
@@ -256,10 +259,13 @@ class PersonalLedger(Ledger):
 
     def share(self, name: str, shared: bool) -> None:
         """Share a data set of one's own, or make it private again; see `Owners.share`."""
-        owner = self.owners().get(base_name(name))
-        own = owner is not None and owner.owner == self.person.name
-        with self.acting("analyst" if own else "admin", "share" if shared else "unshare", name):
+        with self.acting(self.role_for_data(name), "share" if shared else "unshare", name):
             super().share(name, shared)
+
+    def role_for_data(self, name: str) -> Role:
+        """The role that changing a data set needs: an analyst may change their own alone."""
+        owner = self.owners().get(base_name(name))
+        return "analyst" if owner is not None and owner.owner == self.person.name else "admin"
 
 
 def _data_of(run: RunRow) -> str:

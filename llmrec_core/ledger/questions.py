@@ -84,7 +84,7 @@ class Questions(Claims):
 
         Args:
             worker: its id.
-            measurements: only those that measure the machine, or only the others; `None`: any.
+            measurements: only kinds of `MEASUREMENTS`, or only the others; `None`: any.
         """
         waiting = requests.c.state == "queued"
         if measurements is not None:

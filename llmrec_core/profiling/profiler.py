@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 
+from llmrec_core.contract.steps import Progress, Step, unnoted
 from llmrec_core.errors import CheckpointError, UnsupportedError, UsageError
 from llmrec_core.language import t
 from llmrec_core.models.architectures import stack_of
@@ -79,6 +80,7 @@ def profile_model(
     depth: int = 0,
     repeats: int = REPEATS,
     account: TimeAccount | None = None,
+    progress: Progress = unnoted,
 ) -> dict[str, Any]:
     """The profile of a model as one JSON document.
 
@@ -95,6 +97,7 @@ def profile_model(
         depth: layers kept, from the first; 0 keeps all.
         repeats: measurements of each size.
         account: notes where the time goes, and has the machine to itself for what is timed.
+        progress: called before each size.
 
     Returns:
         `grid` (a row per size: cold, new-user and again seconds with all samples, FLOPs, MFU),
@@ -128,8 +131,10 @@ def profile_model(
     load_s = time.perf_counter() - start
     with account.timed("peaks"):
         peaks = measure_peaks(where.type)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for size in sizes:
+        phase = t("timing the sizes of a grid")
+        progress(Step(done=len(rows), total=len(sizes), phase=phase))
         with account.timed("requests"):
             rows.append(_row(subject, size, peaks, repeats))
     single = [size for size in sizes if size.batch == min(batches)]

@@ -22,6 +22,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import psutil
 
+from llmrec_core.contract.recommender import Score
 from llmrec_core.profiling import live_load
 from llmrec_core.profiling.energy import energy_counter
 
@@ -36,6 +37,16 @@ LONG_S, FEWEST_CALLS = 5.0, 8
 
 TimingWindow: TypeAlias = Callable[[], AbstractContextManager[object]]
 """Opens a stretch of time in which nothing else of this program uses the machine."""
+
+
+def in_windows(score: Score, window: TimingWindow) -> Score:
+    """The same scores, each call in a window of its own, so that others wait for one at most."""
+
+    def scored(histories: Sequence[np.ndarray], candidates: np.ndarray) -> np.ndarray:
+        with window():
+            return score(histories, candidates)
+
+    return scored
 
 
 @dataclass(frozen=True)

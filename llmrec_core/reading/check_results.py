@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from llmrec_core.contract.families import families, family_title
 from llmrec_core.language import marked, t
 from llmrec_core.reading import number_format
 from llmrec_core.reading.row import Row
@@ -30,6 +31,7 @@ CHECKS = (
     Column(marked("Result"), "result"),
     Column(marked("Seen"), "seen", stored=True),
 )
+DATA_CHECKS = (Column(marked("Subject"), "subject"), *CHECKS[1:])
 _QUALITY, _SIGNED = number_format.quality, number_format.signed
 SIGNED_LOW = Column(marked("Low"), "low", _SIGNED)
 SIGNED_HIGH = Column(marked("High"), "high", _SIGNED)
@@ -110,14 +112,40 @@ def check_table(rows: Sequence[Row], documents: Mapping[str, Sequence[Mapping[st
     return make(CHECKS, lines, ids)
 
 
-def check_sentence(table: Table) -> str:
-    """How many checks passed, and which did not."""
+def data_check_table(body: Mapping[str, Any]) -> Table:
+    """One line a check of a data set; its subject is the split, or a family that learned from it.
+
+    Args:
+        body: the document of the checks.
+    """
+    families_known = families()
+    return make(
+        DATA_CHECKS,
+        [
+            {
+                "Subject": family_title(row["subject"])
+                if row["subject"] in families_known
+                else t("the split"),
+                "Check": row["check"],
+                "Result": t(RESULTS[row["passed"]]),
+                "Seen": row["detail"],
+            }
+            for row in body["rows"]
+        ],
+    )
+
+
+def check_sentence(table: Table, of: str = "Run") -> str:
+    """How many checks passed, and which did not.
+
+    Args:
+        table: of checks.
+        of: title of the column that says what was checked.
+    """
     results = table.values("Result")
     failed = [
         t("{run}: {check}", run=run, check=retold(str(check)))
-        for run, check, result in zip(
-            table.values("Run"), table.values("Check"), results, strict=True
-        )
+        for run, check, result in zip(table.values(of), table.values("Check"), results, strict=True)
         if result == t(RESULTS[False])
     ]
     if failed:

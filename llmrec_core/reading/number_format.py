@@ -60,6 +60,14 @@ def duration(seconds: float) -> str:
     return _scaled(seconds, ((1, marked("s")), (1e-3, "ms"), (1e-6, "µs")))
 
 
+def about(seconds: float) -> str:
+    """A time that is expected, in whole seconds, minutes or hours: `312.4` → `5 min`."""
+    for size, unit in ((3600, marked("h")), (60, marked("min"))):
+        if seconds >= 2 * size:
+            return _with_unit(whole(seconds / size), unit)
+    return _with_unit(whole(max(1.0, seconds)), marked("s"))
+
+
 def whole(value: float) -> str:
     """Every digit of a whole number: `71234` → `71,234`."""
     return number(round(value), ",")

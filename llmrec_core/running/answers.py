@@ -18,14 +18,14 @@ from llmrec_core.contract.requests import (
     Request,
     parse_request,
 )
-from llmrec_core.errors import UsageError
-from llmrec_core.language import t
+from llmrec_core.contract.steps import Progress, noting_steps, unnoted
 from llmrec_core.ledger.ledger import Ledger
 from llmrec_core.profiling.allocator import keep_freed_memory
 from llmrec_core.profiling.timing import TimingWindow
 from llmrec_core.recommenders.finished_run import Cache, load_run
 from llmrec_core.running import model_sizes
 from llmrec_core.running.asked_history import history_of
+from llmrec_core.running.check_answers import check
 from llmrec_core.running.profile_answer import profile
 from llmrec_core.running.recommend_answer import recommend
 from llmrec_core.settings import Settings
@@ -53,7 +53,9 @@ def answer(
         UsageError: for an unknown kind, a field out of its bounds, an unknown run, user, item or
             title.
     """
-    return answer_request(parse_request(kind, payload), settings, cache, window, limit_s)
+    request = parse_request(kind, payload)
+    with noting_steps(kind, payload, settings) as progress:
+        return answer_request(request, settings, cache, window, limit_s, progress)
 
 
 def answer_request(
@@ -62,14 +64,24 @@ def answer_request(
     cache: Cache | None = None,
     window: TimingWindow = contextlib.nullcontext,
     limit_s: float | None = None,
+    progress: Progress = unnoted,
 ) -> dict[str, Any]:
-    """The answer to a question, as JSON; see `answer`."""
+    """The answer to a question, as JSON; see `answer`.
+
+    Args:
+        request: the question.
+        settings: as for `answer`.
+        cache: as for `answer`.
+        window: as for `answer`.
+        limit_s: as for `answer`.
+        progress: called at each step of a long answer.
+    """
     keep_freed_memory()
     cache = Cache() if cache is None else cache
     if isinstance(request, RecommendRequest):
         return recommend(request, settings, cache)
     if isinstance(request, ProfileRequest):
-        return profile(request, settings, cache, window, limit_s)
+        return profile(request, settings, cache, window, limit_s, progress)
     if isinstance(request, ExplainRequest):
         return explain(request, settings, cache)
     if isinstance(request, ExplainManyRequest):
@@ -80,8 +92,8 @@ def answer_request(
     if isinstance(request, CountModelRequest):
         return {"reason": model_sizes.ensure(request.model, settings.home)}
     if isinstance(request, DiagnoseRequest):
-        return diagnose(request, settings)
-    raise UsageError(t("nobody answers a {kind} yet", kind=type(request).__name__))
+        return diagnose(request, settings, progress)
+    return check(request, settings, window, progress)
 
 
 def explain(request: ExplainRequest, settings: Settings, cache: Cache) -> dict[str, Any]:
@@ -115,7 +127,9 @@ def explain_many(request: ExplainManyRequest, settings: Settings, cache: Cache) 
     return {"run": request.run} | body
 
 
-def diagnose(request: DiagnoseRequest, settings: Settings) -> dict[str, Any]:
+def diagnose(
+    request: DiagnoseRequest, settings: Settings, progress: Progress = unnoted
+) -> dict[str, Any]:
     """What a data set gives away; kept with its content, where pages and reports read it."""
     from llmrec_core.checks.diagnosis.answer import (
         diagnose_and_keep,
@@ -124,10 +138,12 @@ def diagnose(request: DiagnoseRequest, settings: Settings) -> dict[str, Any]:
     )
 
     if request.model:
-        findings = diagnosis_of(request.data, settings)
-        findings = remember_titles(request.data, request.model, findings, settings)
+        findings = diagnosis_of(request.data, settings, progress)
+        findings = remember_titles(
+            request.data, request.model, findings, settings, progress=progress
+        )
     else:
-        findings = diagnose_and_keep(request.data, settings)
+        findings = diagnose_and_keep(request.data, settings, progress=progress)
     return {"content_hash": findings.content_hash}
 
 

@@ -1,7 +1,7 @@
 """The warm helper: a process that answers people's questions with models it keeps loaded.
 
-A worker has two: one for what measures this machine, which takes minutes, and one for all other
-questions, which so never wait for a measurement longer than the window it is timing.
+A worker has two: one for measurements and work on data sets, which take minutes, and one for all
+other questions, which so never wait for a measurement longer than the window it is timing.
 
 `python -m llmrec_core.running.helper`, started by a worker; one JSON line in, one JSON line out.
 While a question is answered, runs give way at their next step, and it waits for the end of a timing
@@ -24,7 +24,7 @@ import traceback
 from dataclasses import dataclass
 from typing import IO
 
-from llmrec_core.contract.requests import MEASUREMENTS
+from llmrec_core.contract.requests import MEASUREMENT_LIMIT_S, MEASUREMENTS
 from llmrec_core.errors import LlmrecError
 from llmrec_core.language import t
 from llmrec_core.ledger.json_values import Json, jsonable
@@ -37,8 +37,8 @@ from llmrec_core.settings import load_settings
 
 ANSWERS = "llmrec_core.running.answers"
 """The module that answers; `LLMREC_ANSWERS` names another one, for tests of the queue."""
-LIMIT_S, MEASUREMENT_LIMIT_S = 300.0, 1_800.0
-"""A question, or a measurement, that takes longer is given up, and the helper is started afresh."""
+LIMIT_S = 300.0
+"""A question that takes longer is given up, and the helper is started afresh."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Helper:
         """Prepare a helper.
 
         Args:
-            measurements: it answers what measures this machine, and nothing else.
+            measurements: it answers kinds of `MEASUREMENTS`, and nothing else.
         """
         self.measurements = measurements
         self.answered: Answered | None = None

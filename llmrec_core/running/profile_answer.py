@@ -15,6 +15,7 @@ import numpy as np
 from llmrec_core.contract.recommender import Recommender, ServedElsewhere
 from llmrec_core.contract.requests import ProfileRequest
 from llmrec_core.contract.spec import RecommenderSpec, RunSpec
+from llmrec_core.contract.steps import Progress, unnoted
 from llmrec_core.costmodel.facts import this_machine
 from llmrec_core.data.catalogue import load_dataset
 from llmrec_core.data.dataset import Dataset
@@ -58,6 +59,7 @@ def profile(
     cache: Cache,
     window: TimingWindow = contextlib.nullcontext,
     limit_s: float | None = None,
+    progress: Progress = unnoted,
 ) -> dict[str, Any]:
     """Cost of a run's model, or of a backbone with an untrained head, at the asked size.
 
@@ -70,6 +72,7 @@ def profile(
         cache: models that are loaded already.
         window: in which the machine is the profile's alone.
         limit_s: seconds that it may take, by the cost model; no limit when `None`.
+        progress: called before each size of a grid.
 
     Raises:
         UsageError: for an unknown run, a precision that is not the run's, or more candidates than
@@ -80,7 +83,7 @@ def profile(
     if limit_s is not None:
         refuse_too_long(request, settings, limit_s)
     if request.grid or request.model.endswith(".json"):
-        body = _profile_grid(request, settings, account)
+        body = _profile_grid(request, settings, account, progress)
     else:
         with tempfile.TemporaryDirectory() as folder:
             with account.part("load"):
@@ -210,7 +213,7 @@ def _remember(
 
 
 def _profile_grid(
-    request: ProfileRequest, settings: Settings, account: TimeAccount
+    request: ProfileRequest, settings: Settings, account: TimeAccount, progress: Progress
 ) -> dict[str, Any]:
     model = request.model
     document = profile_model(
@@ -222,6 +225,7 @@ def _profile_grid(
         candidate_tokens=request.candidate_tokens,
         depth=request.depth,
         account=account,
+        progress=progress,
         **_sizes(request),
     )
     peaks = document["peaks"]

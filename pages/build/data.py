@@ -7,7 +7,7 @@ import streamlit as st
 from llmrec_core.language import t
 from llmrec_core.reading import number_format
 from llmrec_core.reading.table import from_frame
-from pages.build import data_versions, import_form
+from pages.build import data_versions, fetch_form, import_form
 from pages.shared import address, charts, data_doubts, frame, records, tables, widgets
 
 MOST_ITEMS, MOST_FOUND = 200, 50
@@ -18,13 +18,7 @@ widgets.heading(
 
 names = records.dataset_names()
 if not names:
-    st.info(
-        t(
-            "No data set is on this machine yet. The default study fetches MovieLens 100k "
-            "by itself: `python -m llmrec_core demo`; or fetch it now: `python -m "
-            "llmrec_core data inspect ml-100k`."
-        )
-    )
+    fetch_form.show()
     widgets.link("build/train.py", t("Queue a run, which fetches its data"))
     import_form.form()
     st.stop()

@@ -7,8 +7,8 @@ import streamlit as st
 
 from llmrec_core.data import store
 from llmrec_core.language import t
-from pages.build import cleaning_report, forget_person
-from pages.shared import data_access, records, tables, widgets
+from pages.build import clean_form, cleaning_report, forget_person
+from pages.shared import data_access, records, tables
 
 
 def show(name: str) -> None:
@@ -33,9 +33,7 @@ def show(name: str) -> None:
     if report:
         with st.expander(t("Cleaning report")):
             cleaning_report.show(report, "stored")
-    widgets.caption(
-        t("Clean it into a new version: python -m llmrec_core data clean {name}", name=name)
-    )
+    clean_form.show(name)
     forget_person.show(name)
     sure = st.checkbox(t("Delete this data set with all its versions"), key="data_sure")
     if st.button(t("Delete"), disabled=not sure, key="data_delete", icon=":material/delete:"):

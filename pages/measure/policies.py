@@ -6,15 +6,18 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from llmrec_core.checks import expected_time
 from llmrec_core.checks.policy import ReviewQueue
+from llmrec_core.contract.requests import PolicyEffectRequest
 from llmrec_core.language import t
 from llmrec_core.reading import check_results
 from llmrec_core.reading.row import Row
-from pages.shared import records, tables, widgets
+from pages.measure import measured_runs, policy_form
+from pages.shared import measuring, records, tables, widgets
 
 
 def section(study: records.Study | None, rows: Sequence[Row]) -> None:
-    """Effects as measured by `policy measure`, then the review queue of the study's data sets."""
+    """Effects, then a policy to measure, then the review queue of the study's data sets."""
     documents = (
         records.fresh_documents(study, rows, check_results.POLICY_DOCUMENT)
         if study and rows
@@ -35,16 +38,38 @@ def section(study: records.Study | None, rows: Sequence[Row]) -> None:
         st.info(
             t(
                 "No policy has been measured on these runs: block lists, penalties for popular "
-                "items or genres, and flagged items that wait for a person. What it costs in "
-                "quality and time is shown here after:"
+                "items or genres, and flagged items that wait for a person. Measure what one costs "
+                "in quality and time:"
             )
         )
-        st.code(
-            "python -m llmrec_core policy measure assets/policies/example.toml --run NAME",
-            language=None,
-        )
+    _ask(study, rows, documents)
     for name in dict.fromkeys(row.spec.data.name for row in rows):
         _queue(name)
+
+
+def _ask(
+    study: records.Study | None, rows: Sequence[Row], documents: check_results.Documents
+) -> None:
+    """A policy's fields, and the button that measures it on runs."""
+
+    def expected_s(row: Row, users: int) -> float | None:
+        earlier = documents.get(row.run_id)
+        known = expected_time.of_policy(row, users, records.device(), earlier)
+        return records.ledger().usual_answer_s("policy-effect") if known is None else known
+
+    st.header(t("A policy to measure"))
+    policy = policy_form.draw(rows)
+    measured_runs.section(
+        "quality_policy",
+        study,
+        rows,
+        measured=documents,
+        question=lambda run_id, users: PolicyEffectRequest(run=run_id, policy=policy, users=users),
+        expected_s=expected_s,
+    )
+    measuring.from_terminal(
+        "python -m llmrec_core policy measure assets/policies/example.toml --run NAME"
+    )
 
 
 def _queue(name: str) -> None:

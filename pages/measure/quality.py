@@ -2,9 +2,7 @@
 
 import streamlit as st
 
-from llmrec_core.checks import label_files
 from llmrec_core.language import t
-from llmrec_core.ledger.json_values import Json
 from llmrec_core.reading import (
     check_results,
     clear_order,
@@ -17,9 +15,8 @@ from llmrec_core.reading import (
 from llmrec_core.reading.comparison import best_first
 from llmrec_core.reading.people import MIN_PEOPLE
 from llmrec_core.reading.row import Row, document_of
-from llmrec_core.reading.table import Table
 from llmrec_core.retelling import retold
-from pages.measure import policies, published
+from pages.measure import checks, labels, noise, policies, published
 from pages.shared import address, charts, data_doubts, frame, records, tables, widgets
 
 
@@ -123,98 +120,6 @@ def list_tab(study: records.Study, order: list[Row], protocol: str) -> None:
     st.caption(t(list_figures.DEFINITION))
 
 
-def noise_tab(study: records.Study | None, order: list[Row]) -> None:
-    """What noise costs each run."""
-    documents = records.fresh_documents(study, order, "robustness") if study and order else {}
-    if not documents:
-        st.info(t("Not measured yet. Measure a finished run, or all runs of a study:"))
-        st.code(
-            "python -m llmrec_core robustness --study " + (study.name if study else "NAME"),
-            language=None,
-        )
-        return
-    for row in order:
-        if row.run_id in documents:
-            widgets.say(check_results.worst_sentence(row.name, documents[row.run_id]))
-    table = check_results.robustness_table(order, documents)
-    st.plotly_chart(
-        charts.heat(*check_results.grid(table, "Run", "Noise", "Kept"), t("share kept")),
-        key="quality_noise",
-        config=charts.CONFIG,
-        alt=t("Share of NDCG@10 that each run keeps under each noise"),
-    )
-    _not_measured(order, table)
-    tables.table(table, "quality_robustness", "quality_robustness.csv", study=study)
-    widgets.caption(retold(next(iter(documents.values()))["definition"]))
-
-
-def _not_measured(order: list[Row], table: Table) -> None:
-    """The rows of the study that a chart leaves out."""
-    shown = set(table.ids)
-    missing = [row.name for row in order if row.run_id not in shown]
-    if missing:
-        widgets.caption(t("Not measured: {names}.", names=", ".join(missing)))
-
-
-def label_curves() -> dict[str, Json]:
-    """The label curves on this machine that this person may see, by name."""
-    return {
-        name: body
-        for name, body in label_files.read_all(records.settings()).items()
-        if records.ledger().may_see(str(body.get("plan", {}).get("data", "")))
-    }
-
-
-def label_tab() -> None:
-    """Quality against labels, and against what the training cost."""
-    curves = label_curves()
-    if not curves:
-        st.info(
-            t(
-                "No label curve yet: how quality grows with the number of labels, for cheap and "
-                "expensive models."
-            )
-        )
-        st.code("python -m llmrec_core label-curve --data ml-100k", language=None)
-        return
-    name = st.selectbox(t("Curve"), list(curves), key="quality_curve", bind="query-params")
-    body = curves[name]
-    table = check_results.curve_table(body)
-    by_price = st.toggle(
-        t("Against the price of training"), key="quality_by_price", bind="query-params"
-    )
-    title = body["metric_title"]
-    st.plotly_chart(
-        charts.label_curve(table, title, by_price),
-        key="quality_labels",
-        config=charts.CONFIG,
-        alt=t("{title} against the price of a training, by method", title=title)
-        if by_price
-        else t("{title} against labels, by method", title=title),
-    )
-    for sentence in charts.left_out_of_curve(table, by_price):
-        widgets.caption(sentence)
-    tables.table(table, "quality_labels", "quality_labels.csv")
-    widgets.caption(retold(body["conditions"]))
-
-
-def check_tab(study: records.Study | None, order: list[Row]) -> None:
-    """The sanity checks of the records."""
-    documents = records.fresh_documents(study, order, "checks") if study and order else {}
-    table = check_results.check_table(order, documents)
-    if table.lines:
-        widgets.say(check_results.check_sentence(table))
-        tables.table(table, "quality_checks", "quality_checks.csv", study=study)
-        return
-    st.info(
-        t(
-            "These records hold no checks; runs made from now on do. For the data and the "
-            "classical models:"
-        )
-    )
-    st.code("python -m llmrec_core data check ml-100k", language=None)
-
-
 study = frame.study()
 widgets.heading(
     t("Quality"),
@@ -222,7 +127,7 @@ widgets.heading(
     study,
 )
 rows = records.compared(study) if study else []
-if not any(row.protocols for row in rows) and not label_curves():
+if not any(row.protocols for row in rows) and not labels.curves():
     widgets.empty(t("No run of this study has finished yet, so there is no quality to read."))
 
 metric_column, protocol_column = st.columns(2)
@@ -274,15 +179,15 @@ if study is not None and order:
             list_tab(study, order, protocol)
 if robustness_tab.open:
     with robustness_tab:
-        noise_tab(study, order)
+        noise.section(study, order)
 if labels_tab.open:
     with labels_tab:
-        label_tab()
+        labels.section()
 if policy_tab.open:
     with policy_tab:
         policies.section(study, order)
 if checks_tab.open:
     with checks_tab:
-        check_tab(study, order)
+        checks.section(study, order)
 widgets.caption(widgets.conditions(measured))
 widgets.method_card("quality")

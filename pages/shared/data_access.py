@@ -49,9 +49,7 @@ def delete_dataset(name: str) -> None:
         AccessError: when it is somebody else's.
     """
     ledger = records.ledger()
-    owner = ledger.owners().get(base_name(name))
-    mine = owner is not None and owner.owner == ledger.person.name
-    with ledger.acting("analyst" if mine else "admin", "delete data", name):
+    with ledger.acting(ledger.role_for_data(name), "delete data", name):
         store.delete(name, records.settings())
         ledger.disown(name)
 

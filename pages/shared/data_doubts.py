@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import streamlit as st
 
-from llmrec_core.contract.requests import DiagnoseRequest, kind_of, to_json
+from llmrec_core.contract.requests import DiagnoseRequest, kind_of
 from llmrec_core.data import diagnosis
 from llmrec_core.data.dataset import Dataset
 from llmrec_core.data.diagnosis import Diagnosis
@@ -21,7 +20,7 @@ from llmrec_core.reading.data_doubts import (
     memory_sentence,
 )
 from llmrec_core.reading.row import Row
-from pages.shared import records, widgets
+from pages.shared import access, measuring, records, widgets
 
 USUAL_MODEL = "smollm2-135m"
 
@@ -100,12 +99,8 @@ def _offer(dataset: Dataset) -> None:
     )
     key = f"data_diagnose_{dataset.content_hash}"
     seconds = diagnosis.expected_s(len(dataset.interactions))
-    if st.button(
-        t("Diagnose, about {seconds:.0f} s", seconds=seconds),
-        key=key,
-        icon=":material/troubleshoot:",
-    ):
-        _ask(key, DiagnoseRequest(data=dataset.name))
+    if measuring.button(key, t("Diagnose"), seconds, icon=":material/troubleshoot:"):
+        measuring.ask(key, DiagnoseRequest(data=dataset.name))
     _wait(key, dataset)
 
 
@@ -129,22 +124,11 @@ def _titles(dataset: Dataset, findings: Diagnosis) -> None:
         t("Let it complete 100 titles, about a minute"),
         key=key,
         icon=":material/psychology:",
-        disabled=not model,
+        disabled=not (model and access.may("analyst")),
     ):
-        _ask(key, DiagnoseRequest(data=dataset.name, model=model))
+        measuring.ask(key, DiagnoseRequest(data=dataset.name, model=model))
     _wait(key, dataset)
 
 
-def _ask(key: str, question: DiagnoseRequest) -> None:
-    widgets.forget(key)
-    widgets.ask(key, kind_of(question), to_json(question))
-
-
 def _wait(key: str, dataset: Dataset) -> None:
-    advance = partial(_advance, dataset.content_hash)
-    widgets.answer(key, kind_of(DiagnoseRequest(data=dataset.name)), advance=advance)
-
-
-def _advance(content_hash: str) -> widgets.Advance | None:
-    step = diagnosis.step_of(content_hash, records.settings())
-    return None if step is None else (step.done / step.total, step.phase)
+    widgets.answer(key, kind_of(DiagnoseRequest(data=dataset.name)))

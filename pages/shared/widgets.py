@@ -14,6 +14,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from llmrec_core.contract.steps import step_of
 from llmrec_core.language import day as date_of
 from llmrec_core.language import t, tn
 from llmrec_core.ledger.rows import RequestRow
@@ -182,16 +183,16 @@ def _asked(key: str, kind: str) -> tuple[str | None, str]:
     return requests.get(key, (None, ""))
 
 
-Advance = tuple[float, str]
-"""Done share of a question under way, 0 … 1, and what is being done, in a sentence."""
+def asked(key: str) -> RequestRow | None:
+    """The request under `key` as it stands; `None` where nothing was asked."""
+    request_id, _ = st.session_state.get("_requests", {}).get(key, (None, ""))
+    return None if request_id is None else records.ledger().answer(request_id)
 
 
 def answer(
     key: str,
     kind: str,
     payload: Mapping[str, Any] | None = None,
-    *,
-    advance: Callable[[], Advance | None] | None = None,
 ) -> dict[str, Any] | None:
     """The answer to the request under `key`; while it is under way a fragment waits for it.
 
@@ -199,7 +200,6 @@ def answer(
         key: as in `ask`.
         kind: as in `ask`.
         payload: the question; an answer to another one is not returned. `None` takes any.
-        advance: says how far the answer is, once the worker is at it.
     """
     request_id, stamp = _asked(key, kind)
     if request_id is None or (
@@ -214,7 +214,7 @@ def answer(
             st.rerun()
         return None
     if question.state in ("queued", "running"):
-        _poll(key, request_id, advance)
+        _poll(key, request_id)
         return None
     if question.error or question.answer is None:
         st.error(
@@ -233,27 +233,32 @@ def answer(
 
 
 @st.fragment(run_every=1.0)
-def _poll(key: str, request_id: str, advance: Callable[[], Advance | None] | None) -> None:
+def _poll(key: str, request_id: str) -> None:
     """Where a question stands: its place in line, the usual time, and a button to give it up."""
     ledger = records.ledger()
     question = ledger.answer(request_id)
     if question is None or question.state not in ("queued", "running"):
         st.rerun()
-    if not frame.live_workers():
-        st.warning(
-            t("The request waits: no worker is running. Start one: `python -m llmrec_core up`")
-        )
-    else:
-        st.info(number_format.plain(_standing(question)), icon="spinner")
-        far = advance() if advance is not None and question.state == "running" else None
-        if far is not None:
-            st.progress(far[0], number_format.plain(far[1]))
+    standing(question)
     if st.button(t("Cancel"), key=f"{key}_cancel", icon=":material/close:"):
         ledger.cancel_request(request_id)
         st.rerun()
 
 
-def _standing(question: RequestRow) -> str:
+def standing(question: RequestRow) -> None:
+    """Draw where a question stands in its line, and how far its answer is."""
+    if not frame.live_workers():
+        st.warning(
+            t("The request waits: no worker is running. Start one: `python -m llmrec_core up`")
+        )
+        return
+    st.info(number_format.plain(_place(question)), icon="spinner")
+    step = step_of(question.kind, question.payload, records.settings())
+    if step is not None and question.state == "running":
+        st.progress(step.done / step.total, number_format.plain(retold(step.phase)))
+
+
+def _place(question: RequestRow) -> str:
     """A question's place in line and how long such answers take, in words."""
     ledger = records.ledger()
     usual = ledger.usual_answer_s(question.kind)

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from llmrec_core.checks import label_curve, noise, robustness
+from llmrec_core.checks.label_methods import METHODS
 from llmrec_core.contract.run_context import RunContext
 from llmrec_core.contract.spec import RecommenderSpec, RunSpec, run_from_dict
 from llmrec_core.contract.spec_files import StudySpec
@@ -191,7 +192,7 @@ def test_a_plan_of_a_curve_refuses_what_is_out_of_its_bounds(fields, sentence):
 
 def test_every_method_makes_a_valid_spec():
     plan = label_curve.Plan()
-    for method in label_curve.METHODS:
+    for method in METHODS:
         assert run_from_dict(plan.spec(method, 0).to_dict()) == plan.spec(method, 0)
 
 

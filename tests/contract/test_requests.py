@@ -11,12 +11,18 @@ import pytest
 from llmrec_core.contract.policy import Policy
 from llmrec_core.contract.requests import (
     KINDS,
+    CheckDataRequest,
+    CleanDataRequest,
     DiagnoseRequest,
     ExplainManyRequest,
     ExplainRequest,
+    FetchDataRequest,
+    LabelCurveRequest,
     MetersRequest,
+    PolicyEffectRequest,
     ProfileRequest,
     RecommendRequest,
+    RobustnessRequest,
     kind_of,
     parse_request,
     to_json,
@@ -33,6 +39,12 @@ QUESTIONS = [
     ProfileRequest(model="minilm-l6", grid=True, batches=(1, 8)),
     MetersRequest(),
     DiagnoseRequest(data="shop@2", model="smollm2-135m"),
+    RobustnessRequest(run="a", users=50),
+    PolicyEffectRequest(run="a", policy=Policy(genre_penalty={"Crime": 0.1})),
+    LabelCurveRequest(data="shop", labels=(30, 90), methods=("popularity",)),
+    CheckDataRequest(data="shop", split="time"),
+    FetchDataRequest(data="ml-100k"),
+    CleanDataRequest(data="shop", on=("bots",), k_core=3),
 ]
 
 
@@ -71,6 +83,14 @@ def test_only_what_was_asked_is_stored():
         ("profile", {"model": "b", "device": "gpu"}, "device is 'gpu'"),
         ("profile", {"model": "b", "batches": [0]}, "batches.0 is 0; expected at least 1"),
         ("meters", {"x": 1}, "unknown field 'x'"),
+        ("robustness", {}, "run is missing"),
+        ("robustness", {"run": "a", "users": -1}, "users is -1; expected at least 0"),
+        ("policy-effect", {"run": "a"}, "policy is missing"),
+        ("policy-effect", {"run": "a", "policy": {"blok": []}}, "unknown field 'policy.blok'"),
+        ("label-curve", {"data": "s", "labels": [1], "methods": ["ease"]}, "labels.0 is 1; expect"),
+        ("label-curve", {"data": "s", "labels": [9], "methods": []}, "expected at least 1 of them"),
+        ("check-data", {"data": "s", "users": 0}, "users is 0; expected at least 1"),
+        ("clean-data", {"data": "s", "k_core": -1}, "k_core is -1; expected at least 0"),
     ],
 )
 def test_a_question_out_of_bounds_is_refused(kind, payload, sentence):
@@ -91,6 +111,11 @@ def test_every_number_of_a_question_has_an_upper_bound(kind):
 
 
 def _smallest(kind):
-    needed = {"item": 1} if kind is ExplainRequest else {}
-    needed |= {"run": "a"} if "run" in kind.__dataclass_fields__ else {}
+    values = {"item": 1, "run": "a", "data": "s", "policy": Policy(), "labels": (2,)}
+    values |= {"methods": ("ease",), "model": "m"}
+    needed = {
+        field.name: values[field.name]
+        for field in dataclasses.fields(kind)
+        if field.default is dataclasses.MISSING or field.name == "run"
+    }
     return kind(**needed)

@@ -8,9 +8,10 @@ import pytest
 
 from llmrec_core.checks.diagnosis.answer import diagnose_and_keep
 from llmrec_core.checks.diagnosis.diagnose import diagnose
+from llmrec_core.contract.steps import Step, noting_steps, step_of
 from llmrec_core.data import diagnosis, store
 from llmrec_core.data.dataset import build_dataset
-from llmrec_core.data.diagnosis import Figure, Memorised, Shuffled, Step
+from llmrec_core.data.diagnosis import Figure, Memorised, Shuffled
 from llmrec_core.ledger.ledger import Ledger
 from llmrec_core.metrics.intervals import mean_interval, share_interval
 from llmrec_core.metrics.slices import CLEAR_ORDER
@@ -48,7 +49,7 @@ def test_the_data_page_asks_for_a_diagnosis_and_shows_it(open_page, tmp_path, se
     ledger.add_worker("w", "here", 1, {})
     request = ledger.claim_request("w")
     assert (request.kind, request.payload) == ("diagnose", {"data": "shop"})
-    with diagnosis.noting_steps(shop.content_hash, settings) as note:
+    with noting_steps(request.kind, request.payload, settings) as note:
         note(Step(done=1, total=4, phase="ties in another order"))
         app.run()  # the worker is at it: how far, and a way to give it up
         assert not app.exception
@@ -56,7 +57,7 @@ def test_the_data_page_asks_for_a_diagnosis_and_shows_it(open_page, tmp_path, se
         assert app.button(key=f"{key}_cancel").label == "Cancel"
     ledger.close_request(request, answer(request.kind, request.payload, settings))
     ledger.close()
-    assert diagnosis.step_of(shop.content_hash, settings) is None
+    assert step_of(request.kind, request.payload, settings) is None
     app.run()
     assert not app.exception
     assert any("order of equal times" in warning.value for warning in app.warning)

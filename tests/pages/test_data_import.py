@@ -136,7 +136,8 @@ def test_files_are_looked_at_settled_stored_and_trained_on(open_page, tmp_path):
     assert not any("--" in text.value for text in [*app.text, *app.caption, *app.warning])
     previews = [list(frame.value.columns) for frame in app.dataframe]
     assert ["Ware → Item", "Text → Title", "Sparte → Category"] in previews
-    orders = next(n for n, shown in enumerate(app.expander) if "orders" in shown.label)
+    files = [shown.label for shown in app.expander if shown.label != "From a terminal"]
+    orders = next(n for n, label in enumerate(files) if "orders" in label)
     key = f"data_file{orders}"
     if not [box for box in app.selectbox if box.key == f"{key}_time_form"]:
         key = next(b.key for b in app.selectbox if b.key.endswith("_time_form"))[:10]

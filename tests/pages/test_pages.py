@@ -387,7 +387,7 @@ def test_this_machine_checks_the_meters(open_page, tmp_path):
 
 def test_data_explains_how_to_get_some(open_page):
     shown = words(open_page("build/data.py", "empty"))
-    assert "python -m llmrec_core data inspect ml-100k" in shown
+    assert "MovieLens 100k: 100,000 ratings" in shown.replace("\\", "")
 
 
 def test_train_queues_a_grid(open_page, tmp_path):

@@ -24,10 +24,11 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.testing.v1 import AppTest
 
-from llmrec_core.checks import label_files
+from llmrec_core.checks import check_files, label_files
 from llmrec_core.checks.policy import ReviewQueue
 from llmrec_core.contract.spec_files import StudySpec
 from llmrec_core.costmodel.facts import csv_facts
+from llmrec_core.data.catalogue import load_dataset
 from llmrec_core.data.importing.reading import import_path
 from llmrec_core.files import safe_cell
 from llmrec_core.installation import STUDIO
@@ -157,6 +158,10 @@ def odd_home(home: Path) -> Ledger:
     )
     (home / "ratings.csv").write_text(RATINGS)
     import_path(home / "ratings.csv", "shop", settings)
+    check = {"subject": "ease", "check": "candidates", "passed": True, "detail": "6 users: none"}
+    body = {"content_hash": load_dataset("shop", settings).content_hash, "seconds": 2.0}
+    body |= {"protocol": "loo/100-uniform", "users": 6, "rows": [check, check | {"passed": None}]}
+    check_files.write(body, settings)
     return ledger
 
 
@@ -219,8 +224,22 @@ ANSWERS: dict[str, Callable[[RequestRow], dict]] = {
             {"name": "timer", "measured": "1.000 s", "expected": "1 s", "ok": True, "note": ""}
         ]
     },
+    # What these find is kept in the home, and shown from there.
+    "robustness": lambda question: {"run": question.payload["run"]},
+    "policy-effect": lambda question: {"run": question.payload["run"]},
+    "label-curve": lambda question: {"curve": question.payload["data"]},
+    "check-data": lambda question: {"content_hash": "x"},
+    "clean-data": lambda question: {"version": None, "content_hash": "x"},
 }
 
+
+QUEUED = {
+    "robustness": "quality_noise_ask",
+    "policy": "quality_policy_ask",
+    "labels": "quality_label_curve_ask",
+    "checks": "quality_data_check_ask",
+}
+"""Tabs of Quality with the buttons that queue work."""
 
 # ── the walk ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -321,6 +340,13 @@ def walk_what_is_asked(walk: Walk, ledger: Ledger) -> None:
     walk.run()
     walk.answered(ledger)
     walk.open("measure/this_machine.py").button(key="machine_check").click()
+    walk.run()
+    walk.answered(ledger)
+    for tab, key in QUEUED.items():
+        walk.open("measure/quality.py", quality_tab=tab).button(key=key).click()
+        walk.run()
+        walk.answered(ledger)
+    walk.open("build/data.py", data_name="shop").button(key="data_clean_ask").click()
     walk.run()
     walk.answered(ledger)
     walk.open("measure/quality.py", quality_tab="labels", quality_by_price="true")

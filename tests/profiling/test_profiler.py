@@ -12,6 +12,7 @@ from llmrec_core.profiling import counts, probe
 from llmrec_core.profiling.drawn_tokens import Size
 from llmrec_core.profiling.layer_clock import part_flops
 from llmrec_core.profiling.profiler import profile_model
+from llmrec_core.settings import Settings
 from tests.engine import KINDS, backbone, folder
 
 SMALL = {
@@ -25,8 +26,6 @@ SMALL = {
 
 @pytest.fixture(scope="module", params=["bert", "qwen2"])
 def document(request, tmp_path_factory):
-    from llmrec_core.settings import Settings
-
     settings = Settings(tmp_path_factory.mktemp("home"), "", 30.0)
     return profile_model(str(folder(request.param)), settings, **SMALL)
 
@@ -62,6 +61,13 @@ def test_the_command_and_conditions_are_there(document):
     )
     assert document["conditions"]["precision"] == "fp32" and not document["cost_only"]
     assert document["roofline"]["bound"] in ("compute", "memory")
+
+
+def test_each_size_of_a_grid_is_a_step(tmp_path):
+    noted = []
+    sizes = SMALL | {"candidates": (3,), "repeats": 1}
+    profile_model(str(folder("bert")), Settings(tmp_path, "", 30.0), **sizes, progress=noted.append)
+    assert [(step.done, step.total) for step in noted] == [(0, 4), (1, 4), (2, 4), (3, 4)]
 
 
 @pytest.mark.parametrize("last", [False, True])

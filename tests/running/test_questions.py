@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from llmrec_core.running.helper import MEASUREMENT_LIMIT_S
+from llmrec_core.contract.requests import MEASUREMENT_LIMIT_S
 from llmrec_core.running.turns import Turns
 from tests.running.workers import add, wait_for
 

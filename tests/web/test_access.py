@@ -189,6 +189,8 @@ def everything(ledger: Ledger, run_id: str) -> list[object]:
         lambda: ledger.export_study("open"),
         lambda: ledger.request("explain", {"run": run_id}),
         lambda: ledger.request("diagnose", {"data": "shop@2"}),
+        lambda: ledger.request("robustness", {"run": run_id}),
+        lambda: ledger.request("clean-data", {"data": "shop@2"}),
         lambda: ledger.cancel(run_id),
         lambda: ledger.retry(run_id),
     ]
@@ -241,6 +243,9 @@ def test_roles_hold_for_every_action(any_ledger):
         "explain": lambda ledger: ledger.request("explain", {"run": free}),
         "profile": lambda ledger: ledger.request("profile", {"model": "x"}),
         "meters": lambda ledger: ledger.request("meters", {}),
+        "robustness": lambda ledger: ledger.request("robustness", {"run": free}),
+        "clean shared": lambda ledger: ledger.request("clean-data", {"data": "films"}),
+        "clean bens": lambda ledger: ledger.request("clean-data", {"data": "shop@1"}),
         "enqueue": lambda ledger: ledger.enqueue(RunSpec(name="n", seed=2), "s"),
         "add study": lambda ledger: ledger.add_study(study("t", "ml-100k")),
         "cancel": lambda ledger: ledger.cancel(free),
@@ -253,6 +258,7 @@ def test_roles_hold_for_every_action(any_ledger):
     allowed["analyst"] = allowed["viewer"] | {
         "profile",
         "meters",
+        "robustness",
         "enqueue",
         "add study",
         "cancel",

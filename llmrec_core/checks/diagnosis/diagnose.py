@@ -10,14 +10,13 @@ from llmrec_core.checks.diagnosis.consequences import consequences
 from llmrec_core.checks.diagnosis.models import USERS, Fitted, Measured, fit
 from llmrec_core.checks.diagnosis.sparse_exam import K
 from llmrec_core.checks.diagnosis.titles import likeness
+from llmrec_core.contract.steps import Progress, Step, unnoted
 from llmrec_core.data.dataset import Dataset
 from llmrec_core.data.diagnosis import (
     Diagnosis,
     Figure,
-    Progress,
     Reach,
     Shuffled,
-    Step,
     Successors,
     Ties,
 )
@@ -40,7 +39,7 @@ def diagnose(
     dataset: Dataset,
     draws: int = DRAWS,
     users: int = USERS,
-    progress: Progress | None = None,
+    progress: Progress = unnoted,
 ) -> Diagnosis:
     """What the data gives away.
 
@@ -56,8 +55,7 @@ def diagnose(
     start = time.monotonic()
 
     def begin(step: int) -> None:
-        if progress is not None:
-            progress(Step(done=step, total=len(STEPS), phase=t(STEPS[step])))
+        progress(Step(done=step, total=len(STEPS), phase=t(STEPS[step])))
 
     begin(0)
     fitted = fit(dataset, users)

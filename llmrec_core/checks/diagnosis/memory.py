@@ -14,8 +14,9 @@ import time
 import numpy as np
 import torch
 
+from llmrec_core.contract.steps import Progress, Step, unnoted
 from llmrec_core.data.dataset import Dataset
-from llmrec_core.data.diagnosis import Figure, Memorised, Progress, Step
+from llmrec_core.data.diagnosis import Figure, Memorised
 from llmrec_core.data.text import fold
 from llmrec_core.errors import UnsupportedError
 from llmrec_core.language import t
@@ -38,7 +39,7 @@ def memorised(
     settings: Settings,
     titles: int = TITLES,
     *,
-    progress: Progress | None = None,
+    progress: Progress = unnoted,
 ) -> Memorised:
     """The share of sampled titles that a model completes.
 
@@ -69,9 +70,8 @@ def memorised(
     unseen = sampled[EXAMPLES:] or sampled
     completed = 0
     for place, title in enumerate(unseen):
-        if progress is not None:
-            phase = t("{model} completes titles", model=model)
-            progress(Step(done=place, total=len(unseen), phase=phase))
+        phase = t("{model} completes titles", model=model)
+        progress(Step(done=place, total=len(unseen), phase=phase))
         completed += _completes(backbone, title, sampled[:EXAMPLES])
     mean, low, high = share_interval(completed, len(unseen))
     return Memorised(

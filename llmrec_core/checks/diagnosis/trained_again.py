@@ -17,9 +17,10 @@ import numpy as np
 from llmrec_core.checks.diagnosis.diagnose import figure, of_difference
 from llmrec_core.contract.run_context import RunContext
 from llmrec_core.contract.spec import RunSpec, stored_run
+from llmrec_core.contract.steps import Progress, Step, unnoted
 from llmrec_core.data.catalogue import load_dataset
 from llmrec_core.data.dataset import Dataset
-from llmrec_core.data.diagnosis import Progress, Shuffled, Step
+from llmrec_core.data.diagnosis import Shuffled
 from llmrec_core.data.ties import shuffled_ties, tied_neighbours
 from llmrec_core.errors import UnsupportedError, UsageError
 from llmrec_core.language import t
@@ -59,7 +60,7 @@ def trained_again(
     settings: Settings,
     *,
     draws: int = 1,
-    progress: Progress | None = None,
+    progress: Progress = unnoted,
 ) -> TrainedAgain:
     """Train a finished run's recipe on redrawn orders of equal times; kept in its record.
 
@@ -93,9 +94,8 @@ def trained_again(
         )
     drawn = []
     for seed in range(draws):
-        if progress is not None:
-            phase = t("{name} is trained on another order of equal times", name=run.name)
-            progress(Step(done=seed, total=draws, phase=phase))
+        phase = t("{name} is trained on another order of equal times", name=run.name)
+        progress(Step(done=seed, total=draws, phase=phase))
         drawn.append(_values(spec, shuffled_ties(dataset, seed), protocol, settings))
     again = TrainedAgain(run_id, run.name, protocol, draws, _compared(run.name, as_is, drawn))
     ledger.add_document(run_id, DOCUMENT, again.to_dict())
