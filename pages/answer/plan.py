@@ -4,7 +4,13 @@ import streamlit as st
 
 from llmrec_core.costmodel.plan import sentences
 from llmrec_core.language import t
-from pages.answer import plan_parts, plan_question, plan_start
+from pages.answer import (
+    plan_conditions,
+    plan_parts,
+    plan_question,
+    plan_start,
+    plan_what_if,
+)
 from pages.shared import address, fact_tables, frame, needs, records, tables, widgets
 
 study, pricing = frame.study(), frame.pricing()
@@ -34,7 +40,7 @@ with st.container(border=True):
     typed = plan_question.first_box(subject, asked, pricing)
     widgets.caption(plan_start.start_words(asked, choice))
 with st.expander(t("Prices, place, spares and cache"), icon=":material/tune:"):
-    conditions = plan_question.conditions(typed.availability, pricing)
+    conditions = plan_conditions.conditions(typed.availability, pricing)
 if note is None:
     st.stop()
 
@@ -71,7 +77,7 @@ with users_tab:
 
 with if_tab:
     if if_tab.open:
-        plan_parts.what_if(subject, need, plans)
+        plan_what_if.what_if(subject, need, plans)
 
 with train_tab:
     if train_tab.open:

@@ -1,11 +1,10 @@
-"""What the Plan page asks: a run or a model, its traffic, its limits, and the terms of devices.
+"""What the Plan page asks first: a run or a model, its traffic and its limits.
 
 Every number is checked by the cost model, wherever it comes from: a field or the page's address.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,12 +13,10 @@ from difflib import get_close_matches
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from llmrec_core.costmodel.facts import bounds, counted_sizes, grids, model_catalogue, prices
+from llmrec_core.costmodel.facts import bounds, counted_sizes, model_catalogue
 from llmrec_core.costmodel.facts.architecture import Architecture
-from llmrec_core.costmodel.facts.prices import DAYS_PER_MONTH, PRICE_KINDS, Market, Price
+from llmrec_core.costmodel.facts.prices import DAYS_PER_MONTH
 from llmrec_core.costmodel.plan.planner import Need
-from llmrec_core.costmodel.plan.reserve import Reserve
-from llmrec_core.costmodel.plan.service import LARGEST_BATCH
 from llmrec_core.costmodel.plan.traffic import DEFAULT_PEAK, Traffic
 from llmrec_core.costmodel.predict import query
 from llmrec_core.errors import DataError, UnsupportedError, UsageError
@@ -28,9 +25,10 @@ from llmrec_core.reading import bills, number_format, planned, verdict
 from llmrec_core.reading.planned import Subject
 from llmrec_core.reading.pricing import Pricing
 from llmrec_core.reading.row import Row, machine_of
+from pages.answer.plan_conditions import Conditions
+from pages.answer.plan_fields import number, optional, whole
 from pages.shared import hardware, records, widgets
 from pages.shared.address import choose, remember
-from pages.shared.fields import number_field
 
 WAYS = {
     "day": marked("Requests a day"),
@@ -290,168 +288,6 @@ def _sizes(left: DeltaGenerator, middle: DeltaGenerator, served: Subject) -> Sub
     if history is not None:
         request = replace(request, history_tokens=history)
     return served.with_request(request)
-
-
-def number(place: DeltaGenerator, label: str, value: float, key: str, help_text: str = "") -> float:
-    """A number without bounds of its own: the cost model answers what makes no sense.
-
-    Raises:
-        UsageError: when the field is empty.
-    """
-    typed = number_field(place, label, key, default=value, low=-math.inf, help=help_text or None)
-    if typed is None or not str(st.session_state[key]).strip():
-        raise UsageError(t("{label} is empty; expected a number", label=label))
-    return typed
-
-
-def optional(
-    place: DeltaGenerator,
-    label: str,
-    usual: str,
-    key: str,
-    help_text: str = "",
-    value: float | None = None,
-) -> float | None:
-    """A number that may stay empty, which means `usual`; an untouched field holds `value`."""
-    typed = number_field(
-        place,
-        label,
-        key,
-        default=value,
-        low=-math.inf,
-        placeholder=usual,
-        help=help_text or None,
-    )
-    return typed if st.session_state[key].strip() else None
-
-
-def whole(quantity: str, value: float) -> int:
-    """A whole number of a quantity of the cost model.
-
-    Raises:
-        UsageError: for a value that is outside its range or not whole.
-    """
-    bounds.check(**{quantity: value})
-    return int(value)
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """What the folded box asks for."""
-
-    market: Market
-    own: tuple[tuple[str, Price], ...]
-    place: grids.Place
-    keep: int
-    hit_rate: float
-    retrain_hours: float
-    reserve: Reserve
-    largest_batch: int
-
-
-def conditions(availability: float, pricing: Pricing) -> Conditions:
-    """Prices, place, cascade, cache, retraining and spares.
-
-    Args:
-        availability: as typed in the first box.
-        pricing: what the reader has typed in the side bar.
-
-    Raises:
-        UsageError: for a number that makes no sense, in a sentence.
-    """
-    first, two, three, four = st.columns(4)
-    kind = choose(
-        first.selectbox,
-        t("Price"),
-        {name: t(words) for name, words in PRICE_KINDS.items()},
-        "plan_price",
-        default=next(iter(PRICE_KINDS)),
-    )
-    providers = two.multiselect(
-        t("Only of providers"),
-        prices.providers(),
-        key="plan_providers",
-        bind="query-params",
-        placeholder=t("all"),
-    )
-    regions = three.multiselect(
-        t("Only in regions"),
-        prices.regions(),
-        key="plan_regions",
-        bind="query-params",
-        placeholder=t("all"),
-    )
-    region = choose(
-        four.selectbox,
-        t("Electricity of"),
-        {name: place.title for name, place in grids.places().items()},
-        "plan_region",
-        default=next(iter(grids.places())),
-    )
-    five, six, seven, eight = st.columns(4)
-    keep = number(five, t("Cascade: items the model reads, 0 = all"), 0.0, "plan_keep")
-    hits = number(six, t("Requests answered from a cache, %"), 0.0, "plan_hits")
-    hours = number(seven, t("Retraining, device hours a month"), 0.0, "plan_retrain")
-    most = number(
-        eight,
-        t("Requests together at most"),
-        float(LARGEST_BATCH),
-        "plan_most",
-        t("Largest batch a device takes."),
-    )
-    nine, ten, _, _ = st.columns(4)
-    each_up = number(
-        nine,
-        t("One device is up, % of the time"),
-        99.0,
-        "plan_up",
-        t("Assumed; decides the spares."),
-    )
-    spare = optional(ten, t("Spare devices"), t("by the availability"), "plan_spare")
-    fixed = None if spare is None else whole("spare", spare)
-    place = grids.find(region)
-    if pricing.grid_g_per_kwh is not None:
-        place = grids.stated(pricing.grid_g_per_kwh, t("typed in"))
-    return Conditions(
-        Market(kind, frozenset(providers), frozenset(regions)),
-        _own_device(),
-        place,
-        whole("keep", keep),
-        hits / 100,
-        hours,
-        Reserve(availability, each_up / 100, fixed),
-        whole("largest_batch", most),
-    )
-
-
-def _own_device() -> tuple[tuple[str, Price], ...]:
-    """The price of a device the reader owns, by its name; nothing where none is chosen."""
-    st.caption(
-        t("A device you own: its price an hour is purchase spread over its life, plus electricity.")
-    )
-    first, two, three, four = st.columns(4)
-    owned = choose(
-        first.selectbox,
-        t("Own device"),
-        {"": t("none")} | {name: name for name in hardware.catalogue()},
-        "plan_own",
-        default="",
-    )
-    purchase = number(two, t("Purchase, $"), 2000.0, "plan_purchase")
-    years = number(three, t("Years of use"), 3.0, "plan_years")
-    kwh = number(four, t("$ per kWh"), prices.DEFAULT_USD_PER_KWH, "plan_kwh")
-    if not owned:
-        return ()
-    price = prices.owned(purchase, years, kwh)
-    widgets.caption(
-        t(
-            "An hour of {device}: {hour}, and {kwh} for a kilowatt-hour it draws.",
-            device=owned,
-            hour=number_format.dollars(price.usd_per_hour),
-            kwh=number_format.dollars(kwh),
-        )
-    )
-    return ((owned, price),)
 
 
 def need(typed: Typed, chosen: Conditions, rows: Sequence[Row]) -> tuple[Subject, Need]:
