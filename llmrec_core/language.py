@@ -162,16 +162,22 @@ def number(value: float | Real, spec: str = ",") -> str:
     >>> number(1234.5, ",.2f")
     '1,234.50'
     """
-    text = _without_exponent(format(value, spec), spec)
+    text = _without_exponent(value, spec)
     code = language()
     return text if code == SOURCE_LANGUAGE else text.translate(_separators(code))
 
 
-def _without_exponent(text: str, spec: str) -> str:
-    """What `format` has made of a number, with all zeros in place of an exponent."""
+def _without_exponent(value: float | Real, spec: str) -> str:
+    """What `format` makes of a number, with all its digits in place of an exponent.
+
+    >>> _without_exponent(1234567, "g"), _without_exponent(1234567, ".3g")
+    ('1234567', '1230000')
+    """
+    text = format(value, spec)
     if not spec.endswith("g") or "e" not in text:
         return text
-    return format(Decimal(text), f"{'+' if '+' in spec else ''}{',' if ',' in spec else ''}f")
+    exact = Decimal(text if "." in spec else f"{value:.12g}")
+    return format(exact, f"{'+' if '+' in spec else ''}{',' if ',' in spec else ''}f")
 
 
 def digits(value: float) -> str:

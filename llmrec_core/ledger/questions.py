@@ -111,11 +111,16 @@ class Questions(Claims):
             )
         return RequestRow(**row) if row else None
 
-    def questions_waiting(self) -> int:
-        """Return how many questions wait, in both lines together."""
-        waiting = sa.select(sa.func.count()).where(requests.c.state == "queued")
+    def open_questions(self) -> dict[str, int]:
+        """Return how many questions are `queued` and `running`, in both lines together."""
+        counted = (
+            sa.select(requests.c.state, sa.func.count())
+            .where(requests.c.state.in_(("queued", "running")))
+            .group_by(requests.c.state)
+        )
         with self.reading() as connection:
-            return int(connection.execute(waiting).scalar_one())
+            counts = {state: int(count) for state, count in connection.execute(counted)}
+        return {"queued": 0, "running": 0} | counts
 
     def questions_before(self, request_id: str) -> int:
         """Return how many questions wait in the same line and will be answered before this one."""

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 
 from llmrec_core.files import safe_cell
 from llmrec_core.language import SOURCE_LANGUAGE, language, marked, number, short_count, t
-from llmrec_core.money import MOST_DECIMALS, dollars, small_dollars
+from llmrec_core.money import MOST_DECIMALS
+from llmrec_core.money import dollars as dollars
+from llmrec_core.money import small_dollars as small_dollars
 from llmrec_core.types import Measurement
 
 if TYPE_CHECKING:
     import pandas as pd
-
-__all__ = ["dollars", "small_dollars"]
-"""Beside what is defined here: prices are written below, where every room reaches them."""
 
 
 def significant(value: float, digits: int = 3) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from llmrec_core.costmodel.facts.bounds import Bound
 from llmrec_core.language import marked
@@ -25,6 +25,13 @@ class Typed:
     bound: Bound
     factor: float = 1.0
     """From the unit that records keep to that of the option."""
+
+    @property
+    def of_option(self) -> Bound:
+        """The range in the unit of the option, where a page shows another one."""
+        if self.bound.factor == self.factor:
+            return self.bound
+        return replace(self.bound, factor=self.factor, unit="")
 
 
 NUMBERS = {
@@ -68,7 +75,7 @@ def read_needs(typed: Mapping[str, float | None]) -> tuple[Traffic, Pricing]:
     for name, value in typed.items():
         if value is not None:
             values[name] = value / NUMBERS[name].factor
-            NUMBERS[name].bound.check(values[name], NUMBERS[name].option)
+            NUMBERS[name].of_option.check(values[name], NUMBERS[name].option)
     priced = {name: values.pop(name) for name in Pricing.__dataclass_fields__ if name in values}
     return Traffic(**values), Pricing(**priced)
 

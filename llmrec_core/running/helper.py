@@ -22,6 +22,7 @@ import threading
 import time
 import traceback
 from dataclasses import dataclass
+from functools import partial
 from typing import IO
 
 from llmrec_core.contract.requests import MEASUREMENT_LIMIT_S, MEASUREMENTS
@@ -174,7 +175,7 @@ def serve(questions: IO[str], replies: IO[str]) -> None:
                     question["payload"],
                     settings,
                     cache,
-                    window=turns.alone if measures else contextlib.nullcontext,
+                    window=partial(turns.alone, first=True) if measures else contextlib.nullcontext,
                     limit_s=MEASUREMENT_LIMIT_S if measures else None,
                 )
                 body = {"answer": jsonable(answer)}

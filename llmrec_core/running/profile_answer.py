@@ -81,7 +81,7 @@ def profile(
     """
     account = TimeAccount(window)
     if limit_s is not None:
-        refuse_too_long(request, settings, limit_s)
+        refuse_too_long(request, settings, limit_s, account)
     if request.grid or request.model.endswith(".json"):
         body = _profile_grid(request, settings, account, progress)
     else:
@@ -122,8 +122,11 @@ def _profile_subject(
         precision=subject.spec.precision,
     )
     serving = Serving(subject.spec, dataset.content_hash, subject.model)
-    with serving as served, account.timed("requests"):
-        served.window(meter)
+    with serving as served:
+        with account.timed("serve"):
+            served.start(meter)
+        with account.timed("requests"):
+            served.window(meter)
     with account.timed("peaks"):
         peaks = peaks_of_worker(device_type(subject.recommender), settings.home)
     machine = device.describe()

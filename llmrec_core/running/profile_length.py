@@ -25,6 +25,7 @@ from llmrec_core.profiling.profiler import (
     REPEATS,
     TOKENS_PER_ITEM,
 )
+from llmrec_core.profiling.time_account import TimeAccount
 from llmrec_core.profiling.timing import FEWEST_CALLS
 from llmrec_core.reading import number_format
 from llmrec_core.running.worker_peaks import peaks_of_worker
@@ -43,18 +44,21 @@ class Seconds(NamedTuple):
     high: float
 
 
-def refuse_too_long(request: ProfileRequest, settings: Settings, limit_s: float) -> None:
+def refuse_too_long(
+    request: ProfileRequest, settings: Settings, limit_s: float, account: TimeAccount
+) -> None:
     """Refuse a profile that would take longer than it may.
 
     Args:
         request: what would be profiled.
         settings: where this machine's peaks and finished runs stand.
         limit_s: seconds that it may take.
+        account: has the machine to itself where its speed is measured for the estimate.
 
     Raises:
         UsageError: when even the low end of the estimate is above the limit.
     """
-    expected = _of_run(request, settings) if request.run else _of_model(request, settings)
+    expected = _of_run(request, settings) if request.run else _of_model(request, settings, account)
     if expected is None or expected.low <= limit_s:
         return
     raise UsageError(
@@ -71,8 +75,12 @@ def refuse_too_long(request: ProfileRequest, settings: Settings, limit_s: float)
 
 
 def _of_run(request: ProfileRequest, settings: Settings) -> Seconds | None:
-    """The time of a finished run, from the latency that its record holds; `None` without one."""
-    table = Ledger.open(settings).measurements([request.run])
+    """The time of a finished run, from the latency in its record; `None` without one of here."""
+    ledger = Ledger.open(settings)
+    recorded = ledger.document(request.run, "device")
+    if not isinstance(recorded, dict) or recorded.get("name") != device.describe().name:
+        return None
+    table = ledger.measurements([request.run])
     single = table[(table.name == "latency_p50_s") & table.protocol.str.endswith("/batch-1")]
     if single.empty or single.iloc[0].value is None:
         return None
@@ -82,7 +90,7 @@ def _of_run(request: ProfileRequest, settings: Settings) -> Seconds | None:
     return Seconds(seconds, seconds, seconds)
 
 
-def _of_model(request: ProfileRequest, settings: Settings) -> Seconds | None:
+def _of_model(request: ProfileRequest, settings: Settings, account: TimeAccount) -> Seconds | None:
     """The time of a model, by the cost model; `None` where that knows no such model or format."""
     grid = request.grid
     batches = (request.batches or BATCHES) if grid else (request.batch,)
@@ -97,9 +105,10 @@ def _of_model(request: ProfileRequest, settings: Settings) -> Seconds | None:
         requests = [WINDOW_REQUESTS + BATCHED_CALLS * request.batch]
     parts = []
     try:
+        here = _this_machine(request, settings, account)
         for count, history, candidates in itertools.product(requests, histories, offered):
-            read = _reading(request, settings, 1, history)
-            scored = _reading(request, settings, candidates, request.candidate_tokens)
+            read = _reading(request, settings, here, (1, history))
+            scored = _reading(request, settings, here, (candidates, request.candidate_tokens))
             parts.append([count * (a + b) for a, b in zip(read, scored, strict=True)])
     except (UsageError, UnsupportedError):
         return None
@@ -107,15 +116,16 @@ def _of_model(request: ProfileRequest, settings: Settings) -> Seconds | None:
 
 
 def _reading(
-    request: ProfileRequest, settings: Settings, sequences: int, tokens: int
+    request: ProfileRequest, settings: Settings, here: devices.Device, size: tuple[int, int]
 ) -> tuple[float, float, float]:
-    """Seconds in which the model reads so many sequences, with the ends of the interval."""
+    """Seconds in which the model reads so many sequences of tokens, with the interval's ends."""
+    sequences, tokens = size
     shape = model_catalogue.load(request.model, settings.home)
     precision, _ = query.clean_precision(request.precision)
     predicted = predictor.predict(
         query.Query(
             model=shape,
-            device=_this_machine(request, settings),
+            device=here,
             task="inference" if shape.kind == "encoder" else "prefill",
             metric="latency_ms",
             precision=precision,
@@ -130,12 +140,16 @@ def _reading(
     return value, low, high
 
 
-def _this_machine(request: ProfileRequest, settings: Settings) -> devices.Device:
+def _this_machine(
+    request: ProfileRequest, settings: Settings, account: TimeAccount
+) -> devices.Device:
     """This machine as the cost model sees it, measured now when nobody has done so."""
+    where = pick_device(request.device).type
     known = devices.catalogue(settings.home).get(this_machine.THIS)
-    if known is not None:
+    if known is not None and known.kind == ("gpu" if where == "cuda" else "cpu"):
         return known
-    peaks = peaks_of_worker(pick_device(request.device).type, settings.home)
+    with account.timed("peaks"):
+        peaks = peaks_of_worker(where, settings.home)
     measured = this_machine.device_of(
         device.describe().to_dict(), peaks.gemm_flops_per_s, peaks.bandwidth_bytes_per_s
     )

@@ -100,6 +100,18 @@ class Serving:
             self._process.communicate()
         self._files.close()
 
+    def start(self, meter: CostMeter) -> None:
+        """Start the process and wait until it could answer; a window does so by itself.
+
+        Args:
+            meter: has the requests.
+
+        Raises:
+            RunError: as `window`.
+        """
+        folder, process = self._started(meter)
+        self._loaded = self._wait(folder.ready, process, folder)
+
     def window(self, meter: Meter) -> None:
         """Measure a window of both kinds and give it to `meter`, with the scores that were seen.
 

@@ -135,6 +135,7 @@ def sentence(body: Mapping[str, Any], measured: Sequence[Measurement]) -> str:
 
 PARTS = {
     "load": marked("loading the model"),
+    "serve": marked("starting the process that serves"),
     "requests": marked("timing requests"),
     "layers": marked("timing layers"),
     "peaks": marked("the machine's own speed"),

@@ -23,9 +23,23 @@ def _work() -> str:
     ledger = records.ledger()
     active = ledger.active_runs()
     running = [run for run in active if run.state == "running"]
-    waits = _waits(sum(run.state == "queued" for run in active), ledger.questions_waiting())
-    if not frame.live_workers():
+    questions = ledger.open_questions()
+    waits = _waits(sum(run.state == "queued" for run in active), questions["queued"])
+    workers = frame.live_workers()
+    if not workers:
         return t("No worker is running. Start one: `python -m llmrec_core up`.") + waits
+    if not running and questions["running"]:
+        count = questions["running"]
+        return (
+            tn(
+                "The worker answers {count} question.",
+                "The worker answers {count} questions.",
+                count,
+            )
+            + waits
+        )
+    if not running and any(worker.state == "busy" for worker in workers):
+        return t("The worker is busy.") + waits
     if not running:
         return t("The worker has nothing to run.") + waits
     phases = "; ".join(progress.phase_of(run) for run in running)

@@ -22,6 +22,13 @@ def test_the_top_line_says_what_runs_and_what_waits(open_page, tmp_path):
     app.run()
     waiting = sum(run.state == "queued" for run in ledger.runs())
     assert f"The worker has nothing to run. {waiting} runs wait." in top(app)
+    ledger.beat("w", "busy")
+    app.run()
+    assert "The worker is busy." in top(app), "with what this person may not see"
+    ledger.request("explain", {"run": "x", "item": 2})
+    ledger.claim_request("w")
+    app.run()
+    assert "The worker answers 1 question." in top(app)
     lease = ledger.claim("w")
     ledger.report(lease, progress=("fit", 3, 12))
     ledger.request("explain", {"run": "x", "item": 1})

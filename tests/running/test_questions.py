@@ -116,3 +116,19 @@ def test_a_question_waits_for_a_profile_s_window_alone(any_settings, any_ledger,
     wait_for(lambda: all(any_ledger.answer(one).state == "finished" for one in both))
     window, asked = (any_ledger.answer(one).answer for one in both)
     assert asked["began"] >= window["ended"] or asked["ended"] <= window["began"]
+
+
+def test_training_waits_while_a_measurement_has_its_window(any_settings, any_ledger, start):
+    """Its seconds would be those of a machine that also trains."""
+    (run_id,) = add(any_ledger, a={"steps": 400, "step_s": 0.05})
+    start()
+    wait_for(lambda: (any_ledger.run(run_id).progress_done or 0) >= 1)
+    profile = any_ledger.request("profile", {"load_s": 0.0, "window_s": 4.0})
+    wait_for(lambda: any_ledger.answer(profile).state == "running")
+    time.sleep(1.5)
+    before = any_ledger.run(run_id).progress_done
+    time.sleep(1.5)
+    assert any_ledger.answer(profile).state == "running", "its window is still open"
+    assert any_ledger.run(run_id).progress_done == before
+    wait_for(lambda: (any_ledger.run(run_id).progress_done or 0) > before)
+    assert any_ledger.cancel(run_id)

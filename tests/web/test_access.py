@@ -287,7 +287,7 @@ OF_WORKERS = {
 }  # fmt: skip
 """What workers, runs and commands do on behalf of nobody."""
 READING = {
-    "actions", "close", "damaged", "owners", "questions_before", "questions_waiting", "reading",
+    "actions", "close", "damaged", "owners", "open_questions", "questions_before", "reading",
     "require_intact", "usual_answer_s", "where", "workers",
 }  # fmt: skip
 """What shows nothing that belongs to one person, or is shown on pages of admins alone."""
