@@ -27,10 +27,10 @@ widgets.heading(
         "same weights; a worker takes turns."
     ),
 )
-queued = st.session_state.pop("_train_queued", None)
+queued, queued_in = st.session_state.pop("_train_queued", ("", ""))
 if queued:
     st.success(number_format.plain(queued), icon=":material/check:")
-    widgets.link("build/runs.py", t("Watch them on Runs"))
+    widgets.link("build/runs.py", t("Watch them on Runs"), study=queued_in)
 
 rows = records.rows(study) if study else []
 left, right = st.columns(2)
@@ -98,9 +98,8 @@ if button_column.button(
     except UsageError as error:
         st.error(number_format.plain(error))
         st.stop()
-    st.session_state["_train_queued"] = t(
-        "{count} queued in study {study}.", count=len(runs), study=name.strip()
-    )
+    said = t("{count} queued in study {study}.", count=len(runs), study=name.strip())
+    st.session_state["_train_queued"] = (said, name.strip())
     st.rerun()
 if not frame.live_workers():
     st.caption(

@@ -76,6 +76,8 @@ def _choose_study() -> None:
     sample = [key for key, study in studies.items() if study.recorded]
     in_address = st.query_params.get("study")
     keys = list(studies)
+    if in_address in studies and in_address != st.session_state.get("_study_address"):
+        st.session_state["study"] = in_address  # a link to another study
     if st.session_state.get("study") not in studies:
         first = (ready or sample or own)[0]
         st.session_state["study"] = in_address if in_address in studies else first
@@ -95,7 +97,7 @@ def _choose_study() -> None:
     st.session_state["_study"] = studies[chosen]
     # By hand, as a bound widget leaves its default out of the address, and the default changes with
     # every new study.
-    st.query_params["study"] = chosen
+    st.query_params["study"] = st.session_state["_study_address"] = chosen
 
 
 def study() -> records.Study | None:

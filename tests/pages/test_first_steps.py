@@ -51,3 +51,16 @@ def test_recorded_studies_of_other_domains_are_opened_by_a_link(open_page, tmp_p
         f"{shipped['study']['title']} (recorded sample)",
         "A shop (recorded sample)",
     ]
+
+
+def test_a_link_to_another_study_shows_that_study(open_page, tmp_path):
+    settings = Settings(tmp_path, f"sqlite:///{tmp_path / 'ledger.db'}", 30.0)
+    synthetic.write_study(settings, "one")
+    synthetic.write_study(settings, "two")
+    app = open_page("answer/start.py", tmp_path, study="one")
+    assert app.selectbox(key="study").value == "one"
+    app.query_params["study"] = "two"
+    app.run()
+    assert app.selectbox(key="study").value == "two"
+    app.selectbox(key="study").select("one").run()
+    assert app.query_params["study"] == "one", "and it can be changed again"
