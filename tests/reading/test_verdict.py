@@ -250,21 +250,37 @@ def test_where_a_language_model_does_better_is_said_of_slices_and_of_everybody()
 def test_new_items_are_compared_among_the_rows_that_were_asked_for_them():
     shelf = "loo-cold-items/shelf"
     words, towers = make("Words"), make("Towers", "two-towers", "minilm-l6")
-    asked = [figure_changed(row, "ndcg@10", protocol=shelf) for row in (words, towers)]
+    fused = make("Fused", "fusion", ndcg=0.4, retriever="tf-idf+two-towers")
+    asked = [figure_changed(row, "ndcg@10", protocol=shelf) for row in (words, towers, fused)]
     rows = [make("EASE"), make("LM", "cross-encoder", "minilm-l6", ndcg=0.1), *asked]
     users = {"EASE": people(0.2), "LM": people(0.1)}
-    new = {shelf: {"Words": people(0.1), "Towers": people(0.3)}}
+    new = {shelf: {"Words": people(0.1), "Towers": people(0.3), "Fused": people(0.4)}}
     found = verdict.judge(rows, "ndcg@10", PROTOCOL, users, users, elsewhere=new)
     assert found.answer == "no"
     assert found.ahead == "Where a language model does better: new items among each other (100)."
     (line,) = [line for line in found.turns if "new items" in line.lower()]
-    assert "Towers leads" in line
+    assert "Fused leads" in line, "a fusion with two towers reads with a language model"
+    assert "Words" in line
     assert "EASE" not in line and "LM" not in line, "asked of other people, in another way"
     assert new_item_protocols(rows) == [shelf]
-    even = {shelf: {"Words": people(0.1), "Towers": mixed(0.1)}}
+    assert found.tried == "Tried: 1 language model, all-MiniLM-L6-v2 (22.7 M parameters)."
+    even = {shelf: {"Words": people(0.1), "Fused": mixed(0.1)}}
     found = verdict.judge(rows, "ndcg@10", PROTOCOL, users, users, elsewhere=even)
     assert found.ahead.endswith("nowhere measured so far.")
     assert any("not distinguishable" in line for line in found.turns)
+
+
+@pytest.mark.parametrize(
+    ("retriever", "reads", "tried"),
+    [
+        ("tf-idf+two-towers", True, "Tried: 1 language model, Two towers; no size is recorded."),
+        ("item-knn+tf-idf", False, "No language model has been tried yet."),
+    ],
+)
+def test_a_fusion_uses_a_language_model_where_a_member_does(retriever, reads, tried):
+    fused = make("Fused", "fusion", ndcg=0.4, retriever=retriever)
+    assert (fused.uses_language_model, fused.language_model_decides) == (reads, reads)
+    assert judge([make("EASE"), fused], {}).tried == tried
 
 
 def test_it_does_better_than_the_cheap_row_that_keeps_the_limits_as_the_answer_says():
