@@ -177,6 +177,46 @@ def test_a_better_model_without_a_price_is_not_yet_answered():
     assert "what a month costs is not known: " in found.sentence
 
 
+def unpriced(row):
+    return figure_changed(row, "usd_per_hour", value=None, reason="nobody sells it")
+
+
+PRICE_UNKNOWN = "its bill is not measured: no price per hour is recorded; type one in"
+
+
+def test_a_limit_of_a_model_whose_price_is_unknown_is_neither_kept_nor_broken():
+    found = judge([CHEAP, unpriced(DEAR)], BETTER, TWENTY_MORE, verdict.Traffic(1e8, 1e6))
+    assert (found.answer, found.headline) == ("unknown", "Not yet: its price is not known")
+    assert found.sentence.endswith(f"whether LM keeps the limits is not known: {PRICE_UNKNOWN}.")
+    slow = verdict.Traffic(1e8, 1e6, p95_s=0.05)
+    assert judge([CHEAP, unpriced(DEAR)], BETTER, TWENTY_MORE, slow).headline == "No", "too slow"
+    untimed = figure_changed(DEAR, "latency_p95_s", value=None, reason="not timed")
+    found = judge([CHEAP, untimed], BETTER, TWENTY_MORE, verdict.Traffic(1e8, p95_s=0.05))
+    assert found.headline == "Not yet: its latency is not known"
+    worse = {"EASE": people(0.4), "LM": people(0.2)}
+    found = judge([CHEAP, unpriced(DEAR)], worse, worse, verdict.Traffic(1e8, 1e6))
+    assert found.headline == "No", "whatever it costs"
+
+
+def test_a_cheap_row_whose_price_is_unknown_makes_no_yes():
+    found = judge([unpriced(CHEAP), DEAR], BETTER, TWENTY_MORE, verdict.Traffic(1e8, 1e6))
+    assert (found.answer, found.headline) == (
+        "unknown",
+        "Not yet: the price of EASE is not known",
+    )
+    assert found.sentence.endswith(f"whether EASE keeps the limits is not known: {PRICE_UNKNOWN}.")
+    untimed = figure_changed(CHEAP, "latency_p95_s", value=None, reason="not timed")
+    found = judge([untimed, DEAR], BETTER, TWENTY_MORE, verdict.Traffic(1e8, p95_s=0.5))
+    assert found.headline == "Not yet: the latency of EASE is not known"
+
+
+def test_a_row_not_known_to_break_a_limit_goes_before_one_that_does():
+    dear = make("Dearest", "cross-encoder", "minilm-l6", per_s=1, ndcg=0.6, p95=0.4)
+    users = BETTER | {"Dearest": people(0.6)}
+    found = judge([CHEAP, unpriced(DEAR), dear], users, traffic=verdict.Traffic(1e8, 1e4))
+    assert (found.language.name, found.headline) == ("LM", "Not yet: its price is not known")
+
+
 def test_one_traffic_has_one_price():
     rows = [make("EASE", ndcg=0.4), make("LM", "cross-encoder", "minilm-l6", per_s=1)]
     users = {"EASE": split(0.4), "LM": mixed(0.2)}
