@@ -70,10 +70,14 @@ class Pair:
 
         `None` where it costs no more, or the bills are unknown; infinite for hits worth nothing.
         """
-        more, worth = self.more_usd, self.worth_usd * self.limits.requests_per_month
+        more, worth = self.more_usd, self.worth_of(1.0)
         if more is None or more <= 0:
             return None
         return more / worth if worth else float("inf")
+
+    def worth_of(self, hits: float) -> float:
+        """Dollars that so many extra hits a request are worth in a month."""
+        return hits * self.limits.requests_per_month * self.worth_usd
 
     def not_kept(self, row: Row) -> list[NotKept]:
         """The limits that a row breaks or is not known to keep."""
@@ -83,6 +87,12 @@ class Pair:
     def ranks_worse(self) -> bool:
         """Whether the language model ranks worse, beyond the interval."""
         return self.gap is not None and self.gap.high < 0
+
+    @property
+    def never_pays(self) -> bool:
+        """Whether the most extra hits that the interval allows are worth less than they cost."""
+        gap, share = self.hits_gap, self.dear_share
+        return gap is not None and share is not None and gap.high < share
 
     def settle(self) -> str:
         """How many more people would settle which of the two is better."""
@@ -144,6 +154,8 @@ def answer(pair: Pair) -> tuple[str, str]:
         return "unknown", _not_known(theirs[0].unknown, pair.classical, pair)
     if gap is None:
         return _too_few()
+    if pair.never_pays:
+        return "no", t("No")
     if not gap.distinguishable:
         return "not yet", t("Not yet: {settle}", settle=pair.settle())
     return _worth(pair)
@@ -157,12 +169,9 @@ def _broken(limits: Sequence[NotKept]) -> bool:
 def _not_known(cost: str, row: Row, pair: Pair) -> str:
     """Which cost leaves the question open, as a headline."""
     if row is pair.classical:
-        words = (
-            t("Not yet: the latency of {name} is not known", name=row.name)
-            if cost == "latency"
-            else t("Not yet: the price of {name} is not known", name=row.name)
-        )
-        return words
+        if cost == "latency":
+            return t("Not yet: the latency of {name} is not known", name=row.name)
+        return t("Not yet: the price of {name} is not known", name=row.name)
     if cost == "latency":
         return t("Not yet: its latency is not known")
     return t("Not yet: its price is not known")
@@ -179,8 +188,6 @@ def _worth(pair: Pair) -> tuple[str, str]:
         return _too_few()
     if gap.low > share:
         return "yes", t("Yes")
-    if gap.high < share:
-        return "no", t("No")
     return "not yet", t("Not yet: {settle}", settle=pair.settle_worth(share))
 
 
@@ -234,6 +241,8 @@ def _outcome(pair: Pair) -> str:
     requests = number_format.count(pair.limits.requests_per_month)
     if gap is not None and gap.low > 0:
         return _gain(pair, more, requests)
+    if pair.never_pays and not pair.ranks_worse:
+        return _at_most(pair, more, requests)
     with_it, without = (number_format.dollars(bill.value or 0.0) for bill in pair.bills)
     return t(
         "{requests} requests a month cost {dear} with the language model and {cheap} without",
@@ -254,11 +263,21 @@ def _gain(pair: Pair, more: float, requests: str) -> str:
             "at {requests} requests a month the language model costs no more", requests=requests
         )
     extra = 0.0 if pair.hits_gap is None else max(0.0, pair.hits_gap.mean)
-    worth = extra * pair.limits.requests_per_month * pair.worth_usd
     return t(
         "at {requests} requests a month the extra hits are worth {worth} and cost {more}",
         requests=requests,
-        worth=number_format.dollars(worth),
+        worth=number_format.dollars(pair.worth_of(extra)),
+        more=number_format.dollars(more),
+    )
+
+
+def _at_most(pair: Pair, more: float, requests: str) -> str:
+    """Why more people change nothing, though it is open which of the two ranks better."""
+    most = 0.0 if pair.hits_gap is None else max(0.0, pair.hits_gap.high)
+    return t(
+        "at {requests} requests a month the extra hits are worth {worth} at most and cost {more}",
+        requests=requests,
+        worth=number_format.dollars(pair.worth_of(most)),
         more=number_format.dollars(more),
     )
 

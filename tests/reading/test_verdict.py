@@ -27,7 +27,8 @@ def judge(rows, users, hits=None, traffic=verdict.DEFAULT_TRAFFIC):
 )
 def test_the_verdict_follows_the_paired_interval(language_users, answer, headline):
     classical, language = make("EASE"), make("LM", "cross-encoder", "minilm-l6", per_s=1)
-    found = judge([classical, language], {"EASE": split(0.2), "LM": language_users})
+    users = {"EASE": split(0.2), "LM": language_users}
+    found = judge([classical, language], users, traffic=verdict.Traffic(hit_worth_usd=1))
     assert (found.answer, found.headline.startswith(headline)) == (answer, True)
     assert found.headline == headline or answer == "not yet"
     assert not {"better", "paired", "NDCG@10"} & set(found.sentence.split())
@@ -134,6 +135,17 @@ def test_more_people_settle_whether_the_extra_hits_are_worth_their_cost():
     assert of_hits_worth(1.2 * EVEN).headline == (
         "Not yet: about 1,000 more people would settle it"
     )
+
+
+def test_more_people_change_nothing_where_the_most_extra_hits_are_worth_less_than_they_cost():
+    users = {"EASE": split(0.2), "LM": mixed(0.22)}
+    # 0.02 more hits a person, up to 0.02 + 0.042 by the interval; LM costs what 0.2 would be worth
+    found = judge([CHEAP, DEAR], users, traffic=verdict.Traffic(1e8, hit_worth_usd=EVEN))
+    assert (found.answer, found.headline) == ("no", "No")
+    assert "the extra hits are worth $" in found.sentence
+    assert found.sentence.endswith(f" at most and cost {number_format.dollars(MORE_USD)}.")
+    dearer_hits = verdict.Traffic(1e8, hit_worth_usd=4 * EVEN)
+    assert judge([CHEAP, DEAR], users, traffic=dearer_hits).answer == "not yet"
 
 
 @pytest.mark.parametrize(
