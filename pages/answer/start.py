@@ -46,7 +46,10 @@ finding = verdict.judge(
     records.per_user(study, rows, "recall@10", protocol, untied=untied),
     traffic,
     frame.pricing(),
-    {name: records.per_user(study, rows, "ndcg@10", name) for name in new_item_protocols(rows)},
+    {
+        name: records.per_user(study, rows, "ndcg@10", name, untied=untied)
+        for name in new_item_protocols(rows)
+    },
 )
 
 
