@@ -129,8 +129,8 @@ def _too_dear(row: Row, limit: float | None, pricing: Pricing) -> NotKept | None
     return NotKept(
         t(
             "its {value} per million is above {limit}",
-            value=number_format.dollars(price.value),
-            limit=number_format.dollars(limit),
+            value=number_format.small_dollars(price.value),
+            limit=number_format.small_dollars(limit),
         )
     )
 

@@ -59,6 +59,12 @@ class Pair:
         return with_it, without
 
     @property
+    def unpriced(self) -> tuple[Row, Measurement] | None:
+        """The row whose bill is unknown, and that bill; the language model's where both are."""
+        rows = zip((self.language, self.classical), self.bills, strict=True)
+        return next((pair for pair in rows if pair[1].value is None), None)
+
+    @property
     def more_usd(self) -> float | None:
         """What a month costs more with the language model; `None` where a bill is unknown."""
         with_it, without = (bill.value for bill in self.bills)
@@ -179,8 +185,9 @@ def _not_known(cost: str, row: Row, pair: Pair) -> str:
 
 def _worth(pair: Pair) -> tuple[str, str]:
     """The answer for a language model that ranks better and keeps the limits."""
-    if pair.more_usd is None:
-        return "unknown", t("Not yet: its price is not known")
+    unpriced = pair.unpriced
+    if unpriced is not None:
+        return "unknown", _not_known("price", unpriced[0], pair)
     share, gap = pair.dear_share, pair.hits_gap
     if share is None:
         return "yes", t("Yes")
@@ -223,8 +230,7 @@ def sentence(pair: Pair, item: str) -> str:
 
 
 def _outcome(pair: Pair) -> str:
-    """What decides: a broken limit, the worth of the extra hits, or the two bills."""
-    gap, more = pair.gap, pair.more_usd
+    """What decides: a limit, the worth of the extra hits, or the two bills."""
     mine, theirs = map(pair.not_kept, (pair.language, pair.classical))
     if _broken(mine):
         why = "; ".join(limit.words for limit in mine)
@@ -235,9 +241,19 @@ def _outcome(pair: Pair) -> str:
         return t("no recommender without a language model is known to keep these limits")
     if theirs:
         return _open(pair.classical, theirs)
-    if more is None:
-        reason = next(bill.reason for bill in pair.bills if bill.value is None)
-        return t("what a month costs is not known: {reason}", reason=reason)
+    unpriced = pair.unpriced
+    if unpriced is not None:
+        return t(
+            "what a month costs with {name} is not known: {reason}",
+            name=unpriced[0].name,
+            reason=unpriced[1].reason,
+        )
+    return _of_bills(pair, pair.more_usd or 0.0)
+
+
+def _of_bills(pair: Pair, more: float) -> str:
+    """What decides where both rows keep the limits and have a bill."""
+    gap = pair.gap
     requests = number_format.count(pair.limits.requests_per_month)
     if gap is not None and gap.low > 0:
         return _gain(pair, more, requests)

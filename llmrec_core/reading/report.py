@@ -128,7 +128,7 @@ def needs_words(traffic: verdict.Traffic) -> str:
         budget = number_format.dollars(traffic.usd_per_month)
         parts.append(t("at most {budget} a month", budget=budget))
     if traffic.usd_per_million is not None:
-        price = number_format.dollars(traffic.usd_per_million)
+        price = number_format.small_dollars(traffic.usd_per_million)
         parts.append(t("at most {price} per million", price=price))
     if traffic.p95_s is not None:
         parts.append(t("p95 within {p95}", p95=number_format.duration(traffic.p95_s)))

@@ -183,10 +183,18 @@ def test_where_nothing_cheap_keeps_the_limits_the_language_model_that_does_is_ta
 
 
 def test_a_better_model_without_a_price_is_not_yet_answered():
-    unpriced = figure_changed(DEAR, "usd_per_hour", value=None, reason="nobody sells it")
-    found = judge([CHEAP, unpriced], BETTER, TWENTY_MORE, verdict.Traffic(1e8))
+    found = judge([CHEAP, unpriced(DEAR)], BETTER, TWENTY_MORE, verdict.Traffic(1e8))
     assert (found.answer, found.headline) == ("unknown", "Not yet: its price is not known")
-    assert "what a month costs is not known: " in found.sentence
+    assert "what a month costs with LM is not known: " in found.sentence
+
+
+def test_where_the_cheap_row_alone_has_no_price_it_is_named():
+    found = judge([unpriced(CHEAP), DEAR], BETTER, TWENTY_MORE, verdict.Traffic(1e8))
+    assert (found.answer, found.headline) == (
+        "unknown",
+        "Not yet: the price of EASE is not known",
+    )
+    assert "what a month costs with EASE is not known: " in found.sentence
 
 
 def unpriced(row):
