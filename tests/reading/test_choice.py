@@ -37,9 +37,8 @@ def test_the_choice_names_the_limit_that_the_next_best_breaks():
 
 
 def test_a_price_limit_below_a_cent_is_written_out():
-    row = make(
-        "row", per_s=200_000
-    )  # 0.36 $ ÷ (200,000 requests a second × 3600 × half of the time)
+    # 0.36 $ ÷ (200,000 requests a second × 3600 × half of the time)
+    row = make("row", per_s=200_000)
     found = choose([row], Limits(usd_per_million=0.0004), ask())
     assert found.why_not == ("The closest, row, fails: its $0.001 per million is above $0.0004.")
     assert "at most $0.002 per million" in needs_words(Traffic(usd_per_million=0.002))
