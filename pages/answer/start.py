@@ -24,6 +24,7 @@ rows = records.compared(study)
 protocol = widgets.protocol_picker(rows, "start_protocol", hidden=True)
 if protocol is None:
     progress.running(study)
+    first_steps.draw()
     widgets.empty(
         t("No run of this study has finished yet. The verdict appears with the first one."),
         page="build/runs.py",
