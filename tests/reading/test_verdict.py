@@ -195,6 +195,9 @@ def test_where_the_cheap_row_alone_has_no_price_it_is_named():
         "Not yet: the price of EASE is not known",
     )
     assert "what a month costs with EASE is not known: " in found.sentence
+    assert found.extra_hit == (
+        "The price of an extra hit is unknown: no price per hour is recorded; type one in."
+    )
 
 
 def unpriced(row):
