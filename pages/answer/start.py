@@ -13,7 +13,7 @@ from pages.shared import charts, data_doubts, frame, needs, progress, records, w
 study = frame.study()
 widgets.heading(
     t("Does the language model pay?"),
-    t("One sentence for your traffic and budget, and what to do next."),
+    t("One sentence for your traffic and limits, and what to do next."),
     study,
 )
 if study is None:
