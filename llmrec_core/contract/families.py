@@ -434,6 +434,11 @@ def reads_prompt(name: str) -> bool:
     return recorded_family(name).reads_prompt
 
 
+def takes_backbone(name: str) -> bool:
+    """Whether a record's family computes with a language model, at requests or before them."""
+    return bool(recorded_family(name).backbones)
+
+
 def is_hosted(name: str) -> bool:
     """Whether a record's family asks a model that runs on its provider's machines."""
     return recorded_family(name).group == "hosted"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from llmrec_core.errors import UnsupportedError
 from llmrec_core.language import t
@@ -41,6 +42,15 @@ class Choice:
     next_best: Row | None
     sentence: str
     why_not: str
+
+
+@dataclass(frozen=True)
+class NotKept:
+    """A limit that a row breaks, or is not known to keep."""
+
+    words: str
+    unknown: Literal["", "latency", "price"] = ""
+    """The cost that is not known; empty where it is above the limit."""
 
 
 @dataclass(frozen=True)
@@ -78,55 +88,68 @@ class Question:
 
 def broken_limits(row: Row, limits: Limits, pricing: Pricing) -> list[str]:
     """The limits a row does not keep, in words; an unmeasured cost does not keep a limit."""
+    return [limit.words for limit in not_kept(row, limits, pricing)]
+
+
+def not_kept(row: Row, limits: Limits, pricing: Pricing) -> list[NotKept]:
+    """The limits that a row breaks or is not known to keep."""
     return [
-        sentence
-        for sentence in (
+        limit
+        for limit in (
             _too_slow(row, limits.p95_s),
             _too_dear(row, limits.usd_per_million, pricing),
             _over_budget(row, limits, pricing),
         )
-        if sentence
+        if limit is not None
     ]
 
 
-def _too_slow(row: Row, limit: float | None) -> str:
+def _too_slow(row: Row, limit: float | None) -> NotKept | None:
     p95 = row.request_figure("latency_p95_s")
     if limit is None or (p95.value is not None and p95.value <= limit):
-        return ""
+        return None
     if p95.value is None:
-        return t("its p95 latency is {p95}", p95=number_format.figure(p95))
-    return t(
-        "its p95 of {value} is above {limit}",
-        value=number_format.duration(p95.value),
-        limit=number_format.duration(limit),
+        unknown = t("its p95 latency is {p95}", p95=number_format.figure(p95))
+        return NotKept(unknown, "latency")
+    return NotKept(
+        t(
+            "its p95 of {value} is above {limit}",
+            value=number_format.duration(p95.value),
+            limit=number_format.duration(limit),
+        )
     )
 
 
-def _too_dear(row: Row, limit: float | None, pricing: Pricing) -> str:
+def _too_dear(row: Row, limit: float | None, pricing: Pricing) -> NotKept | None:
     price = usd_per_million(row, pricing)
     if limit is None or (price.value is not None and price.value <= limit):
-        return ""
+        return None
     if price.value is None:
-        return t("its price is {price}", price=number_format.figure(price))
-    return t(
-        "its {value} per million is above {limit}",
-        value=number_format.dollars(price.value),
-        limit=number_format.dollars(limit),
+        return NotKept(t("its price is {price}", price=number_format.figure(price)), "price")
+    return NotKept(
+        t(
+            "its {value} per million is above {limit}",
+            value=number_format.small_dollars(price.value),
+            limit=number_format.small_dollars(limit),
+        )
     )
 
 
-def _over_budget(row: Row, limits: Limits, pricing: Pricing) -> str:
+def _over_budget(row: Row, limits: Limits, pricing: Pricing) -> NotKept | None:
     if limits.usd_per_month is None:
-        return ""
+        return None
     month = monthly(row, limits.requests_per_month, pricing, limits.p95_s)
     if month.value is None:
-        return t("its bill is {bill}", bill=number_format.figure(month))
+        unknown = t("its bill is {bill}", bill=number_format.figure(month))
+        return NotKept(unknown, "price")
     if month.value <= limits.usd_per_month:
-        return ""
-    return t(
-        "its {value} a month is above {limit}",
-        value=number_format.dollars(month.value),
-        limit=number_format.dollars(limits.usd_per_month),
+        return None
+    return NotKept(
+        t(
+            "its {value} a month is above {limit}",
+            value=number_format.dollars(month.value),
+            limit=number_format.dollars(limits.usd_per_month),
+        )
     )
 
 

@@ -6,49 +6,21 @@ machine and its spare can carry cost the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from llmrec_core.language import t
 from llmrec_core.reading import number_format
-from llmrec_core.reading.choice import Question, monthly
-from llmrec_core.reading.comparison import difference, spread
-from llmrec_core.reading.limits import Limits
-from llmrec_core.reading.people import NOBODY, People
-from llmrec_core.reading.row import Row
+from llmrec_core.reading.comparison import spread
+from llmrec_core.reading.pays import Pair
 
 
-def price_of_a_hit(
-    language: Row,
-    classical: Row,
-    hits: Mapping[str, People],
-    limits: Limits,
-    worth_usd: float,
-    question: Question,
-) -> tuple[str, str]:
-    """The price of an extra hit, and the worth of a hit at which it pays, a sentence each.
-
-    Args:
-        language: the best row in which a language model decides.
-        classical: the best other row.
-        hits: hits of each person by run id.
-        limits: with the traffic.
-        worth_usd: of a hit.
-        question: with the prices in force.
-    """
-    bills = [
-        monthly(row, limits.requests_per_month, question.pricing, limits.p95_s)
-        for row in (language, classical)
-    ]
-    mine, theirs = (hits.get(row.run_id, NOBODY) for row in (language, classical))
-    gap = difference(mine, theirs)
-    values = {"language": language.name, "classical": classical.name}
-    unpriced = next((bill for bill in bills if bill.value is None), None)
+def price_of_a_hit(pair: Pair) -> tuple[str, str]:
+    """The price of an extra hit, and the worth of a hit at which it pays, a sentence each."""
+    gap, more, unpriced = pair.hits_gap, pair.more_usd, pair.unpriced
+    values = {"language": pair.language.name, "classical": pair.classical.name}
     if unpriced is not None:
-        reason = unpriced.reason
+        reason = unpriced[1].reason
         return t("The price of an extra hit is unknown: {reason}.", reason=reason), ""
-    if gap is None:
+    if gap is None or more is None:
         return t("The price of an extra hit is unknown: too few people are shared."), ""
-    more = (bills[0].value or 0.0) - (bills[1].value or 0.0)
     if not gap.distinguishable:
         return t(
             "An extra hit has no price: the hits of {language} and {classical} per 100 users are "
@@ -72,7 +44,7 @@ def price_of_a_hit(
             mean=100 * gap.mean,
             **values,
         ), ""
-    requests = limits.requests_per_month
+    requests = pair.limits.requests_per_month
     price, lowest, highest = (more / (requests * share) for share in (gap.mean, gap.high, gap.low))
     extra = t(
         "{mean:.1f} extra hits per 100 requests ({low:.1f} to {high:.1f}) at {price} each, "
@@ -83,9 +55,8 @@ def price_of_a_hit(
         price=number_format.small_dollars(price),
         **values,
     )
-    return extra, _break_even(
-        price, lowest, highest, worth_usd, requests * gap.mean * worth_usd - more
-    )
+    gain = pair.worth_of(gap.mean) - more
+    return extra, _break_even(price, lowest, highest, pair.worth_usd, gain)
 
 
 def _break_even(price: float, lowest: float, highest: float, worth: float, gain: float) -> str:

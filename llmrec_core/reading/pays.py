@@ -2,7 +2,8 @@
 
 Yes: it ranks better beyond the interval, keeps the limits, and its extra hits are worth more than
 they cost at both ends of their interval. No: it ranks worse, breaks a limit, or costs more than its
-hits are worth at both ends. What the people asked leave open is not answered yet.
+hits are worth at both ends. What the people asked leave open, or a cost that is not known, is not
+answered yet.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from llmrec_core.language import t
 from llmrec_core.metrics.intervals import Difference
 from llmrec_core.reading import number_format
-from llmrec_core.reading.choice import Question, broken_limits, monthly
+from llmrec_core.reading.choice import NotKept, Question, monthly, not_kept
 from llmrec_core.reading.comparison import difference, spread
 from llmrec_core.reading.limits import Limits
 from llmrec_core.reading.offers import hits_per_100
@@ -58,6 +59,12 @@ class Pair:
         return with_it, without
 
     @property
+    def unpriced(self) -> tuple[Row, Measurement] | None:
+        """The row whose bill is unknown, and that bill; the language model's where both are."""
+        rows = zip((self.language, self.classical), self.bills, strict=True)
+        return next((pair for pair in rows if pair[1].value is None), None)
+
+    @property
     def more_usd(self) -> float | None:
         """What a month costs more with the language model; `None` where a bill is unknown."""
         with_it, without = (bill.value for bill in self.bills)
@@ -69,14 +76,29 @@ class Pair:
 
         `None` where it costs no more, or the bills are unknown; infinite for hits worth nothing.
         """
-        more, worth = self.more_usd, self.worth_usd * self.limits.requests_per_month
+        more, worth = self.more_usd, self.worth_of(1.0)
         if more is None or more <= 0:
             return None
         return more / worth if worth else float("inf")
 
-    def broken(self, row: Row) -> list[str]:
-        """The limits that a row does not keep, in words."""
-        return broken_limits(row, self.limits, self.question.pricing)
+    def worth_of(self, hits: float) -> float:
+        """Dollars that so many extra hits a request are worth in a month."""
+        return hits * self.limits.requests_per_month * self.worth_usd
+
+    def not_kept(self, row: Row) -> list[NotKept]:
+        """The limits that a row breaks or is not known to keep."""
+        return not_kept(row, self.limits, self.question.pricing)
+
+    @property
+    def ranks_worse(self) -> bool:
+        """Whether the language model ranks worse, beyond the interval."""
+        return self.gap is not None and self.gap.high < 0
+
+    @property
+    def never_pays(self) -> bool:
+        """Whether the most extra hits that the interval allows are worth less than they cost."""
+        gap, share = self.hits_gap, self.dear_share
+        return gap is not None and share is not None and gap.high < share
 
     def settle(self) -> str:
         """How many more people would settle which of the two is better."""
@@ -106,7 +128,7 @@ def best_of_each(
 ) -> tuple[Row | None, Row | None]:
     """The best row in which a language model decides and the best without one.
 
-    Rows that keep the limits go first, whatever their quality.
+    Rows that keep the limits go first, whatever their quality, then those not known to break one.
 
     Args:
         ranked: measured rows, best first.
@@ -114,9 +136,12 @@ def best_of_each(
         pricing: what the reader has typed.
     """
 
+    def doubt(row: Row) -> int:
+        limits_of_row = not_kept(row, limits, pricing)
+        return 2 if _broken(limits_of_row) else 1 if limits_of_row else 0
+
     def best(rows: Sequence[Row]) -> Row | None:
-        keeping = (row for row in rows if not broken_limits(row, limits, pricing))
-        return next(keeping, rows[0] if rows else None)
+        return min(rows, key=doubt, default=None)
 
     language = best([row for row in ranked if row.language_model_decides])
     return language, best([row for row in ranked if not row.uses_language_model])
@@ -124,22 +149,45 @@ def best_of_each(
 
 def answer(pair: Pair) -> tuple[str, str]:
     """The answer, `yes`, `no`, `not yet` or `unknown`, and the headline that says it."""
-    gap = pair.gap
-    if pair.broken(pair.language):
+    gap, mine, theirs = pair.gap, *map(pair.not_kept, (pair.language, pair.classical))
+    if _broken(mine) or (pair.ranks_worse and not theirs):
         return "no", t("No")
-    if pair.broken(pair.classical):
+    if mine:
+        return "unknown", _not_known(mine[0].unknown, pair.language, pair)
+    if _broken(theirs):
         return "yes", t("Yes")
+    if theirs:
+        return "unknown", _not_known(theirs[0].unknown, pair.classical, pair)
     if gap is None:
         return _too_few()
+    if pair.never_pays:
+        return "no", t("No")
     if not gap.distinguishable:
         return "not yet", t("Not yet: {settle}", settle=pair.settle())
-    return ("no", t("No")) if gap.mean < 0 else _worth(pair)
+    return _worth(pair)
+
+
+def _broken(limits: Sequence[NotKept]) -> bool:
+    """Whether a limit is surely broken, rather than its cost unknown."""
+    return any(not limit.unknown for limit in limits)
+
+
+def _not_known(cost: str, row: Row, pair: Pair) -> str:
+    """Which cost leaves the question open, as a headline."""
+    if row is pair.classical:
+        if cost == "latency":
+            return t("Not yet: the latency of {name} is not known", name=row.name)
+        return t("Not yet: the price of {name} is not known", name=row.name)
+    if cost == "latency":
+        return t("Not yet: its latency is not known")
+    return t("Not yet: its price is not known")
 
 
 def _worth(pair: Pair) -> tuple[str, str]:
     """The answer for a language model that ranks better and keeps the limits."""
-    if pair.more_usd is None:
-        return "unknown", t("Not yet: its price is not known")
+    unpriced = pair.unpriced
+    if unpriced is not None:
+        return "unknown", _not_known("price", unpriced[0], pair)
     share, gap = pair.dear_share, pair.hits_gap
     if share is None:
         return "yes", t("Yes")
@@ -147,8 +195,6 @@ def _worth(pair: Pair) -> tuple[str, str]:
         return _too_few()
     if gap.low > share:
         return "yes", t("Yes")
-    if gap.high < share:
-        return "no", t("No")
     return "not yet", t("Not yet: {settle}", settle=pair.settle_worth(share))
 
 
@@ -184,18 +230,35 @@ def sentence(pair: Pair, item: str) -> str:
 
 
 def _outcome(pair: Pair) -> str:
-    """What decides: a broken limit, the worth of the extra hits, or the two bills."""
-    broken, gap, more = pair.broken(pair.language), pair.gap, pair.more_usd
-    if broken:
-        return t("{name} breaks a limit: {why}", name=pair.language.name, why="; ".join(broken))
-    if pair.broken(pair.classical):
+    """What decides: a limit, the worth of the extra hits, or the two bills."""
+    mine, theirs = map(pair.not_kept, (pair.language, pair.classical))
+    if _broken(mine):
+        why = "; ".join(limit.words for limit in mine)
+        return t("{name} breaks a limit: {why}", name=pair.language.name, why=why)
+    if mine and (theirs or not pair.ranks_worse):
+        return _open(pair.language, mine)
+    if _broken(theirs):
         return t("no recommender without a language model is known to keep these limits")
-    if more is None:
-        reason = next(bill.reason for bill in pair.bills if bill.value is None)
-        return t("what a month costs is not known: {reason}", reason=reason)
+    if theirs:
+        return _open(pair.classical, theirs)
+    unpriced = pair.unpriced
+    if unpriced is not None:
+        return t(
+            "what a month costs with {name} is not known: {reason}",
+            name=unpriced[0].name,
+            reason=unpriced[1].reason,
+        )
+    return _of_bills(pair, pair.more_usd or 0.0)
+
+
+def _of_bills(pair: Pair, more: float) -> str:
+    """What decides where both rows keep the limits and have a bill."""
+    gap = pair.gap
     requests = number_format.count(pair.limits.requests_per_month)
     if gap is not None and gap.low > 0:
         return _gain(pair, more, requests)
+    if pair.never_pays and not pair.ranks_worse:
+        return _at_most(pair, more, requests)
     with_it, without = (number_format.dollars(bill.value or 0.0) for bill in pair.bills)
     return t(
         "{requests} requests a month cost {dear} with the language model and {cheap} without",
@@ -205,17 +268,32 @@ def _outcome(pair: Pair) -> str:
     )
 
 
+def _open(row: Row, limits: Sequence[NotKept]) -> str:
+    why = "; ".join(limit.words for limit in limits)
+    return t("whether {name} keeps the limits is not known: {why}", name=row.name, why=why)
+
+
 def _gain(pair: Pair, more: float, requests: str) -> str:
     if more <= 0:
         return t(
             "at {requests} requests a month the language model costs no more", requests=requests
         )
     extra = 0.0 if pair.hits_gap is None else max(0.0, pair.hits_gap.mean)
-    worth = extra * pair.limits.requests_per_month * pair.worth_usd
     return t(
         "at {requests} requests a month the extra hits are worth {worth} and cost {more}",
         requests=requests,
-        worth=number_format.dollars(worth),
+        worth=number_format.dollars(pair.worth_of(extra)),
+        more=number_format.dollars(more),
+    )
+
+
+def _at_most(pair: Pair, more: float, requests: str) -> str:
+    """Why more people change nothing, though it is open which of the two ranks better."""
+    most = 0.0 if pair.hits_gap is None else max(0.0, pair.hits_gap.high)
+    return t(
+        "at {requests} requests a month the extra hits are worth {worth} at most and cost {more}",
+        requests=requests,
+        worth=number_format.dollars(pair.worth_of(most)),
         more=number_format.dollars(more),
     )
 

@@ -128,7 +128,7 @@ def needs_words(traffic: verdict.Traffic) -> str:
         budget = number_format.dollars(traffic.usd_per_month)
         parts.append(t("at most {budget} a month", budget=budget))
     if traffic.usd_per_million is not None:
-        price = number_format.dollars(traffic.usd_per_million)
+        price = number_format.small_dollars(traffic.usd_per_million)
         parts.append(t("at most {price} per million", price=price))
     if traffic.p95_s is not None:
         parts.append(t("p95 within {p95}", p95=number_format.duration(traffic.p95_s)))
@@ -297,18 +297,22 @@ def gather(
     protocol = max(measured, key=measured.count) if measured else ""
     users = _people(ledger, rows, METRIC, protocol)
     hits = _people(ledger, rows, "recall@10", protocol)
+    elsewhere = {name: _people(ledger, rows, METRIC, name) for name in new_item_protocols(rows)}
     doubts = data_doubts.doubts_of([row.spec.data.content_hash for row in rows], ledger.settings)
     if untied and clear_order.some_are_tied(rows, protocol):
         doubts.insert(0, t("People whose last items share one moment are left out."))
         users, hits = (
             clear_order.people_without_tied(rows, values, protocol) for values in (users, hits)
         )
+        elsewhere = {
+            name: clear_order.people_without_tied(rows, values, name)
+            for name, values in elsewhere.items()
+        }
         rows = clear_order.without_tied(rows)
     elif untied:
         doubts.insert(
             0, t("No record tells people with tied last items apart, so nobody is left out.")
         )
-    elsewhere = {name: _people(ledger, rows, METRIC, name) for name in new_item_protocols(rows)}
     finding = verdict.judge(rows, METRIC, protocol, users, hits, traffic, pricing, elsewhere)
     return Content(
         title[study],

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from llmrec_core.contract.families import is_hosted
+from llmrec_core.contract.families import is_hosted, takes_backbone
 from llmrec_core.contract.spec import RunSpec, stored_run
 from llmrec_core.language import t
 from llmrec_core.retelling import retold
@@ -46,8 +46,13 @@ class Row:
 
     @property
     def uses_language_model(self) -> bool:
-        """Whether a language model is part of the recommender."""
-        return bool(self.spec.recommender.backbone) or self.is_hosted
+        """Whether a language model is part of the recommender, or of one that it is made of.
+
+        A fusion and a cascade may take theirs from another run, and then name no backbone.
+        """
+        chosen = self.spec.recommender
+        named = bool(chosen.backbone) or self.is_hosted
+        return named or any(takes_backbone(family) for family in chosen.families)
 
     @property
     def is_hosted(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from llmrec_core.assets import ASSETS
+from llmrec_core.contract.families import family_title, takes_backbone
 from llmrec_core.costmodel.facts import model_catalogue
 from llmrec_core.language import t, tn
 from llmrec_core.reading import number_format
@@ -15,14 +16,16 @@ def language_models(rows: Sequence[Row]) -> dict[str, float]:
     """Name of each language model of the finished rows → its parameters; 0 where not recorded.
 
     A row records the parameters that it serves with, which may be a part of the model's: where the
-    catalogue knows the whole model, its size counts.
+    catalogue knows the whole model, its size counts. A row that takes its language model from
+    another run counts only where no other row names a model, as that other run does.
     """
+    used = [row for row in rows if row.state == "finished" and row.uses_language_model]
+    named = [row for row in used if row.spec.recommender.backbone or row.is_hosted]
     models: dict[str, float] = {}
-    for row in rows:
-        if row.state == "finished" and row.uses_language_model:
-            size = max(row.figure("parameters").value or 0.0, _published(row))
-            name = _name(row)
-            models[name] = max(models.get(name, 0.0), size)
+    for row in named or used:
+        size = max(row.figure("parameters").value or 0.0, _published(row))
+        name = _name(row)
+        models[name] = max(models.get(name, 0.0), size)
     return models
 
 
@@ -30,6 +33,9 @@ def _name(row: Row) -> str:
     if row.is_hosted:
         return row.spec.recommender.endpoint.model
     backbone = row.spec.recommender.backbone
+    if not backbone:
+        families = row.spec.recommender.families
+        return next(family_title(family) for family in families if takes_backbone(family))
     if backbone in ASSETS:
         return ASSETS[backbone].title.partition(":")[0]
     return backbone.rstrip("/").rpartition("/")[2]

@@ -177,6 +177,8 @@ def _leads(row: Row) -> tuple[Row, str]:
 def members_of(rows: Sequence[Row], part: str, protocol: str) -> list[int] | None:
     """User codes of a slice among those whom a protocol asks, where a record names them."""
     for row in rows:
+        if not any(figure.protocol == protocol for figure in row.figures):
+            continue  # asked of other people
         document = row.documents.get(document_of("slices", protocol, row))
         users = (document or {}).get(part)
         if users:

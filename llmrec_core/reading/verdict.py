@@ -134,9 +134,7 @@ def judge(
         )
     pair = pays.Pair(language, classical, question, hits, traffic.limits, traffic.hit_worth_usd)
     answer, headline = pays.answer(pair)
-    extra, even = price_of_a_hit(
-        language, classical, hits, traffic.limits, traffic.hit_worth_usd, question
-    )
+    extra, even = price_of_a_hit(pair)
     return Verdict(
         answer,
         headline,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from llmrec_core.language import marked, t
+from llmrec_core.reading.row import Row
 from pages.shared import frame, records, widgets
 
 STEPS = (
@@ -33,10 +36,18 @@ STEPS = (
 
 
 def done() -> tuple[bool, bool, bool]:
-    """Whether data is here, own runs are queued, and one of them has finished."""
+    """Whether data is here, own runs are queued, and both kinds have finished in one study."""
     own = [study for study in records.studies() if not study.recorded]
-    finished = any(records.has_finished(study) for study in own)
-    return bool(own or records.dataset_names()), bool(own), finished
+    answered = any(_both_kinds(records.rows(study)) for study in own)
+    return bool(own or records.dataset_names()), bool(own), answered
+
+
+def _both_kinds(rows: Sequence[Row]) -> bool:
+    """Whether a language model that decides and a row without one have finished."""
+    finished = [row for row in rows if row.state == "finished"]
+    return any(row.language_model_decides for row in finished) and any(
+        not row.uses_language_model for row in finished
+    )
 
 
 def draw() -> None:

@@ -36,7 +36,7 @@ if not runs:
 
 with st.container(border=True):
     choice = plan_start.chosen(study, asked.limits, pricing) if study else None
-    subject, note = plan_question.subject(runs, plan_start.run_of(choice), pricing)
+    subject, note = plan_question.subject(runs, plan_start.row_of(choice), pricing)
     typed = plan_question.first_box(subject, asked, pricing)
     widgets.caption(plan_start.start_words(asked, choice))
 with st.expander(t("Prices, place, spares and cache"), icon=":material/tune:"):

@@ -53,13 +53,13 @@ def priced_runs(rows: Sequence[Row]) -> dict[str, Row]:
 
 
 def subject(
-    runs: dict[str, Row], chosen_run: str | None, pricing: Pricing
+    runs: dict[str, Row], taken: Row | None, pricing: Pricing
 ) -> tuple[Subject, str | None]:
     """What is planned for, and what there is to say about it.
 
     Args:
         runs: runs that have a bill, by id.
-        chosen_run: id of the run that the limits choose; None without one.
+        taken: the row that the limits choose; None without one.
         pricing: what the reader has typed in the side bar.
 
     Returns:
@@ -75,7 +75,8 @@ def subject(
     in_address = st.query_params.get("plan_model", "")
     if _RUN_ID.fullmatch(in_address) and in_address not in runs:
         remember("plan_model", "")  # a run of the study that was chosen before
-    default = chosen_run if chosen_run in options else next(iter(options))
+    has_bill = taken is not None and taken.run_ids[0] in runs
+    default = taken.run_ids[0] if taken is not None and has_bill else next(iter(options))
     chosen = choose(
         model_column.selectbox,
         t("Recommender"),
@@ -88,6 +89,8 @@ def subject(
         accept_new_options=True,
         help=t("A run of the study, a model of the catalogue, or the name or folder of any other."),
     )
+    if taken is not None and not has_bill and chosen == default:
+        widgets.caption(_instead(taken, options[default]))
     planned_for = _served(chosen, runs, options, pricing)
     served = planned_for or _served(default, runs, options, pricing)
     assert served is not None, "the default is a run or a model of the catalogue"
@@ -164,6 +167,19 @@ def _counted(model: str) -> Architecture:
                 t("Its weights could not be counted: {reason}", reason=answer["reason"])
             )
     return model_catalogue.load(model, home)
+
+
+def _instead(taken: Row, other: str) -> str:
+    """Why the plan is for another run than the one that the limits choose.
+
+    Args:
+        taken: the row that the limits choose, which has no bill of machines.
+        other: what is planned for, as the list of recommenders calls it.
+    """
+    values = {"name": taken.name, "other": other}
+    if taken.is_hosted:
+        return t("{name} is paid by the token, so the plan is for {other}.", **values)
+    return t("{name} has no bill, so the plan is for {other}.", **values)
 
 
 def _note(served: Subject) -> str:

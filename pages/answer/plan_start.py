@@ -8,6 +8,7 @@ from llmrec_core.reading import number_format, verdict
 from llmrec_core.reading.choice import Choice, Question, choose
 from llmrec_core.reading.limits import Limits
 from llmrec_core.reading.pricing import Pricing
+from llmrec_core.reading.row import Row
 from pages.shared import records, widgets
 
 
@@ -27,10 +28,9 @@ def chosen(study: records.Study, limits: Limits, pricing: Pricing) -> Choice | N
     return choose(rows, limits, Question(metric, protocol, users, pricing))
 
 
-def run_of(choice: Choice | None) -> str | None:
-    """The run to plan for first: of the choice, else of the row that comes closest."""
-    row = None if choice is None else choice.row or choice.next_best
-    return None if row is None else row.run_ids[0]
+def row_of(choice: Choice | None) -> Row | None:
+    """The row to plan for first: the choice, else the one that comes closest."""
+    return None if choice is None else choice.row or choice.next_best
 
 
 def start_words(asked: verdict.Traffic, choice: Choice | None) -> str:

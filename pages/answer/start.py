@@ -13,7 +13,7 @@ from pages.shared import charts, data_doubts, frame, needs, progress, records, w
 study = frame.study()
 widgets.heading(
     t("Does the language model pay?"),
-    t("One sentence for your traffic and budget, and what to do next."),
+    t("One sentence for your traffic and limits, and what to do next."),
     study,
 )
 if study is None:
@@ -24,6 +24,7 @@ rows = records.compared(study)
 protocol = widgets.protocol_picker(rows, "start_protocol", hidden=True)
 if protocol is None:
     progress.running(study)
+    first_steps.draw()
     widgets.empty(
         t("No run of this study has finished yet. The verdict appears with the first one."),
         page="build/runs.py",
@@ -46,7 +47,10 @@ finding = verdict.judge(
     records.per_user(study, rows, "recall@10", protocol, untied=untied),
     traffic,
     frame.pricing(),
-    {name: records.per_user(study, rows, "ndcg@10", name) for name in new_item_protocols(rows)},
+    {
+        name: records.per_user(study, rows, "ndcg@10", name, untied=untied)
+        for name in new_item_protocols(rows)
+    },
 )
 
 

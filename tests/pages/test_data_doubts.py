@@ -15,12 +15,15 @@ from llmrec_core.data.diagnosis import Figure, Memorised, Shuffled
 from llmrec_core.ledger.ledger import Ledger
 from llmrec_core.metrics.intervals import mean_interval, share_interval
 from llmrec_core.metrics.slices import CLEAR_ORDER
+from llmrec_core.reading import report
 from llmrec_core.running.answers import answer
 from llmrec_core.settings import Settings
-from llmrec_core.types import Measurement
+from llmrec_core.types import Measurement, Samples
 from tests import synthetic
+from tests.pages.test_pages import unescaped
 
 UNTIED = range(0, synthetic.USERS, 2)
+SHELF = "loo-cold-items/shelf"
 
 
 @pytest.fixture
@@ -144,6 +147,47 @@ def test_the_answer_says_its_doubts_and_is_given_without_the_tied_people(open_pa
     says_its_doubts(app)
     app.toggle(key=f"{page}_untied").set_value(True).run()
     assert not app.exception
+
+
+@pytest.fixture
+def new_items(tmp_path, settings, monkeypatch):
+    """A study in which a language model leads on new items by its guesses of tied people alone."""
+    whole = synthetic.record
+
+    def with_new_items(row, number, hostile=False):
+        figures, samples, documents = whole(row, number, hostile)
+        values = np.full(synthetic.USERS, 0.2)
+        if row[1] == "text-sasrec":
+            values[[user for user in range(synthetic.USERS) if user not in UNTIED]] = 0.6
+        everybody = ("all", range(synthetic.USERS))
+        for part, users in (everybody, (CLEAR_ORDER, UNTIED)):
+            mean, low, high = mean_interval(values[list(users)])
+            figures += [
+                Measurement("ndcg@10", mean, "1", low, high, len(users), part, protocol)
+                for protocol in (SHELF, synthetic.PROTOCOL)
+                if (protocol, part) != (synthetic.PROTOCOL, "all")
+            ]
+        samples.append(Samples("ndcg@10", values.tolist(), list(everybody[1]), SHELF))
+        parts = {CLEAR_ORDER: list(UNTIED)}
+        return figures, samples, documents | {"slices": parts, "slices time": parts}
+
+    monkeypatch.setattr(synthetic, "record", with_new_items)
+    rows = tuple(row for row in synthetic.ROWS if row[1] in ("ease", "text-sasrec"))
+    synthetic.write_study(settings, rows=rows).close()
+    return tmp_path
+
+
+def test_new_items_too_are_answered_without_the_tied_people(open_page, new_items, settings):
+    ahead = f"new items among each other ({synthetic.USERS})"
+    app = open_page("answer/start.py", new_items, study="default")
+    assert ahead in unescaped(app)
+    app.toggle(key="start_untied").set_value(True).run()
+    assert not app.exception
+    assert "new items among each other (" not in unescaped(app)
+    ledger = Ledger.open(settings)
+    assert ahead in report.gather(ledger, "default").finding.ahead
+    assert "new items" not in report.gather(ledger, "default", untied=True).finding.ahead
+    ledger.close()
 
 
 def test_the_reports_link_and_command_leave_the_tied_people_out_too(open_page, doubtful):

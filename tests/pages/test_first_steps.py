@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from llmrec_core.data import store
 from llmrec_core.settings import Settings
 from pages.shared import samples
@@ -31,6 +33,17 @@ def test_each_step_done_offers_the_next_one_and_the_last_takes_them_away(open_pa
     synthetic.write_study(settings)
     app = open_page("answer/start.py", tmp_path)
     assert TITLE not in [header.value for header in app.header]
+
+
+@pytest.mark.parametrize("families", [(), ("ease", "popularity"), ("cross-encoder",)], ids=str)
+def test_the_last_step_is_done_when_both_kinds_have_finished(open_page, tmp_path, families):
+    rows = tuple(row for row in synthetic.ROWS if row[1] in families)
+    settings = Settings(tmp_path, f"sqlite:///{tmp_path / 'ledger.db'}", 30.0)
+    synthetic.write_study(settings, rows=rows).close()
+    app = open_page("answer/start.py", tmp_path)
+    assert not app.exception
+    assert TITLE in [header.value for header in app.header]
+    assert "Watch the runs" in links(app) and "Queue runs" not in links(app)
 
 
 def test_recorded_studies_of_other_domains_are_opened_by_a_link(open_page, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -10,9 +11,13 @@ import typer
 from typer.testing import CliRunner
 
 from llmrec_core.cli import plan as plan_command
+from llmrec_core.reading.choice import Choice
 from llmrec_core.running import model_sizes
+from pages.answer import plan_start
 from tests.costmodel.public_configs import PUBLIC
 from tests.pages.test_pages import unescaped
+from tests.reading.rows import make
+from tests.recommenders.hosted.films import hosted_run
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "assets" / "sample" / "study.json"
@@ -41,6 +46,24 @@ def test_plan_opens_on_the_run_that_decide_chooses(open_page):
     assert not app.exception
     chosen = app.selectbox(key="plan_model")
     assert f"Take {chosen.options[chosen.index]}:" in decided
+
+
+@pytest.mark.parametrize(
+    ("hosted", "why"), [(True, "is paid by the token"), (False, "has no bill")]
+)
+def test_plan_says_that_a_choice_without_machines_is_not_planned(
+    open_page, monkeypatch, hosted, why
+):
+    row = make("Asked [elsewhere](x)")
+    if hosted:
+        row = replace(row, spec=hosted_run("http://127.0.0.1:9"))
+    choice = Choice(row, None, "", "")
+    monkeypatch.setattr(plan_start, "chosen", lambda *_: choice)
+    app = open_page("answer/plan.py")
+    assert not app.exception
+    said = f"{row.name} {why}, so the plan is for Popularity."
+    assert said in unescaped(app)
+    assert "so the plan is for" not in unescaped(choose(app, "EASE"))
 
 
 @pytest.mark.parametrize("name", ["Popularity", "Item-kNN", "EASE", "SASRec", "MiniLM cosine"])

@@ -31,6 +31,7 @@ def place(app, kind: str, holds: str) -> int:
 def test_the_answer_and_its_sentences_stand_above_the_fields(open_page):
     app = open_page("answer/start.py")
     order = [
+        place(app, "caption", "One sentence for your traffic and limits, and what to do next."),
         place(app, "markdown", "Not yet"),
         place(app, "markdown", "find their film in the top 10"),
         place(app, "markdown", "Where a language model does better"),

@@ -8,6 +8,8 @@ from llmrec_core.reading.choice import Question, choose, failing, monthly
 from llmrec_core.reading.limits import Limits
 from llmrec_core.reading.people import of_mapping
 from llmrec_core.reading.pricing import AS_RECORDED, Pricing
+from llmrec_core.reading.report import needs_words
+from llmrec_core.reading.verdict import Traffic
 from llmrec_core.types import Measurement
 from tests.reading.rows import PROTOCOL, USERS, make, mixed, people, split
 
@@ -32,6 +34,14 @@ def test_the_choice_names_the_limit_that_the_next_best_breaks():
     nothing = choose([fast, slow], Limits(usd_per_million=1.0), ask())
     assert nothing.row is None
     assert "Nothing measured keeps these limits" in nothing.sentence
+
+
+def test_a_price_limit_below_a_cent_is_written_out():
+    # 0.36 $ ÷ (200,000 requests a second × 3600 × half of the time)
+    row = make("row", per_s=200_000)
+    found = choose([row], Limits(usd_per_million=0.0004), ask())
+    assert found.why_not == ("The closest, row, fails: its $0.001 per million is above $0.0004.")
+    assert "at most $0.002 per million" in needs_words(Traffic(usd_per_million=0.002))
 
 
 def test_four_people_give_no_certainty():

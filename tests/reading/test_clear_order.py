@@ -49,6 +49,20 @@ def test_values_of_the_other_people_stay():
     assert left["tied"].means.tolist() == pytest.approx([0.01, 0.03, 0.05])
 
 
+def test_a_protocol_s_people_are_named_by_a_row_that_was_asked_under_it():
+    shelf = "loo-cold-items/shelf"
+    main = told_apart("main", 0.5, 0.1)
+    main = replace(main, documents={**main.documents, "slices time": {CLEAR_ORDER: [2, 4]}})
+    asked = told_apart("asked", 0.5, 0.1)
+    asked = replace(
+        asked,
+        spec=replace(asked.spec, protocol=replace(asked.spec.protocol, split="loo-cold-items")),
+        figures=tuple(replace(figure, protocol=shelf) for figure in asked.figures),
+    )
+    left = clear_order.people_without_tied([main, asked], {"asked": people(0.5)}, shelf)
+    assert left["asked"].users == tuple(OTHERS), "2 and 4 are people of the cut in time"
+
+
 def test_a_record_that_does_not_tell_them_apart_has_no_figure():
     _, old = clear_order.without_tied([told_apart("new", 0.5, 0.1), make("old", ndcg=0.7)])
     figure = old.figure("ndcg@10", PROTOCOL)

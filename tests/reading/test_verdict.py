@@ -27,7 +27,8 @@ def judge(rows, users, hits=None, traffic=verdict.DEFAULT_TRAFFIC):
 )
 def test_the_verdict_follows_the_paired_interval(language_users, answer, headline):
     classical, language = make("EASE"), make("LM", "cross-encoder", "minilm-l6", per_s=1)
-    found = judge([classical, language], {"EASE": split(0.2), "LM": language_users})
+    users = {"EASE": split(0.2), "LM": language_users}
+    found = judge([classical, language], users, traffic=verdict.Traffic(hit_worth_usd=1))
     assert (found.answer, found.headline.startswith(headline)) == (answer, True)
     assert found.headline == headline or answer == "not yet"
     assert not {"better", "paired", "NDCG@10"} & set(found.sentence.split())
@@ -136,6 +137,17 @@ def test_more_people_settle_whether_the_extra_hits_are_worth_their_cost():
     )
 
 
+def test_more_people_change_nothing_where_the_most_extra_hits_are_worth_less_than_they_cost():
+    users = {"EASE": split(0.2), "LM": mixed(0.22)}
+    # 0.02 more hits a person, up to 0.02 + 0.042 by the interval; LM costs what 0.2 would be worth
+    found = judge([CHEAP, DEAR], users, traffic=verdict.Traffic(1e8, hit_worth_usd=EVEN))
+    assert (found.answer, found.headline) == ("no", "No")
+    assert "the extra hits are worth $" in found.sentence
+    assert found.sentence.endswith(f" at most and cost {number_format.dollars(MORE_USD)}.")
+    dearer_hits = verdict.Traffic(1e8, hit_worth_usd=4 * EVEN)
+    assert judge([CHEAP, DEAR], users, traffic=dearer_hits).answer == "not yet"
+
+
 @pytest.mark.parametrize(
     ("limit", "why"),
     [
@@ -171,10 +183,61 @@ def test_where_nothing_cheap_keeps_the_limits_the_language_model_that_does_is_ta
 
 
 def test_a_better_model_without_a_price_is_not_yet_answered():
-    unpriced = figure_changed(DEAR, "usd_per_hour", value=None, reason="nobody sells it")
-    found = judge([CHEAP, unpriced], BETTER, TWENTY_MORE, verdict.Traffic(1e8))
+    found = judge([CHEAP, unpriced(DEAR)], BETTER, TWENTY_MORE, verdict.Traffic(1e8))
     assert (found.answer, found.headline) == ("unknown", "Not yet: its price is not known")
-    assert "what a month costs is not known: " in found.sentence
+    assert "what a month costs with LM is not known: " in found.sentence
+
+
+def test_where_the_cheap_row_alone_has_no_price_it_is_named():
+    found = judge([unpriced(CHEAP), DEAR], BETTER, TWENTY_MORE, verdict.Traffic(1e8))
+    assert (found.answer, found.headline) == (
+        "unknown",
+        "Not yet: the price of EASE is not known",
+    )
+    assert "what a month costs with EASE is not known: " in found.sentence
+    assert found.extra_hit == (
+        "The price of an extra hit is unknown: no price per hour is recorded; type one in."
+    )
+
+
+def unpriced(row):
+    return figure_changed(row, "usd_per_hour", value=None, reason="nobody sells it")
+
+
+PRICE_UNKNOWN = "its bill is not measured: no price per hour is recorded; type one in"
+
+
+def test_a_limit_of_a_model_whose_price_is_unknown_is_neither_kept_nor_broken():
+    found = judge([CHEAP, unpriced(DEAR)], BETTER, TWENTY_MORE, verdict.Traffic(1e8, 1e6))
+    assert (found.answer, found.headline) == ("unknown", "Not yet: its price is not known")
+    assert found.sentence.endswith(f"whether LM keeps the limits is not known: {PRICE_UNKNOWN}.")
+    slow = verdict.Traffic(1e8, 1e6, p95_s=0.05)
+    assert judge([CHEAP, unpriced(DEAR)], BETTER, TWENTY_MORE, slow).headline == "No", "too slow"
+    untimed = figure_changed(DEAR, "latency_p95_s", value=None, reason="not timed")
+    found = judge([CHEAP, untimed], BETTER, TWENTY_MORE, verdict.Traffic(1e8, p95_s=0.05))
+    assert found.headline == "Not yet: its latency is not known"
+    worse = {"EASE": people(0.4), "LM": people(0.2)}
+    found = judge([CHEAP, unpriced(DEAR)], worse, worse, verdict.Traffic(1e8, 1e6))
+    assert found.headline == "No", "whatever it costs"
+
+
+def test_a_cheap_row_whose_price_is_unknown_makes_no_yes():
+    found = judge([unpriced(CHEAP), DEAR], BETTER, TWENTY_MORE, verdict.Traffic(1e8, 1e6))
+    assert (found.answer, found.headline) == (
+        "unknown",
+        "Not yet: the price of EASE is not known",
+    )
+    assert found.sentence.endswith(f"whether EASE keeps the limits is not known: {PRICE_UNKNOWN}.")
+    untimed = figure_changed(CHEAP, "latency_p95_s", value=None, reason="not timed")
+    found = judge([untimed, DEAR], BETTER, TWENTY_MORE, verdict.Traffic(1e8, p95_s=0.5))
+    assert found.headline == "Not yet: the latency of EASE is not known"
+
+
+def test_a_row_not_known_to_break_a_limit_goes_before_one_that_does():
+    dear = make("Dearest", "cross-encoder", "minilm-l6", per_s=1, ndcg=0.6, p95=0.4)
+    users = BETTER | {"Dearest": people(0.6)}
+    found = judge([CHEAP, unpriced(DEAR), dear], users, traffic=verdict.Traffic(1e8, 1e4))
+    assert (found.language.name, found.headline) == ("LM", "Not yet: its price is not known")
 
 
 def test_one_traffic_has_one_price():
@@ -250,21 +313,37 @@ def test_where_a_language_model_does_better_is_said_of_slices_and_of_everybody()
 def test_new_items_are_compared_among_the_rows_that_were_asked_for_them():
     shelf = "loo-cold-items/shelf"
     words, towers = make("Words"), make("Towers", "two-towers", "minilm-l6")
-    asked = [figure_changed(row, "ndcg@10", protocol=shelf) for row in (words, towers)]
+    fused = make("Fused", "fusion", ndcg=0.4, retriever="tf-idf+two-towers")
+    asked = [figure_changed(row, "ndcg@10", protocol=shelf) for row in (words, towers, fused)]
     rows = [make("EASE"), make("LM", "cross-encoder", "minilm-l6", ndcg=0.1), *asked]
     users = {"EASE": people(0.2), "LM": people(0.1)}
-    new = {shelf: {"Words": people(0.1), "Towers": people(0.3)}}
+    new = {shelf: {"Words": people(0.1), "Towers": people(0.3), "Fused": people(0.4)}}
     found = verdict.judge(rows, "ndcg@10", PROTOCOL, users, users, elsewhere=new)
     assert found.answer == "no"
     assert found.ahead == "Where a language model does better: new items among each other (100)."
     (line,) = [line for line in found.turns if "new items" in line.lower()]
-    assert "Towers leads" in line
+    assert "Fused leads" in line, "a fusion with two towers reads with a language model"
+    assert "Words" in line
     assert "EASE" not in line and "LM" not in line, "asked of other people, in another way"
     assert new_item_protocols(rows) == [shelf]
-    even = {shelf: {"Words": people(0.1), "Towers": mixed(0.1)}}
+    assert found.tried == "Tried: 1 language model, all-MiniLM-L6-v2 (22.7 M parameters)."
+    even = {shelf: {"Words": people(0.1), "Fused": mixed(0.1)}}
     found = verdict.judge(rows, "ndcg@10", PROTOCOL, users, users, elsewhere=even)
     assert found.ahead.endswith("nowhere measured so far.")
     assert any("not distinguishable" in line for line in found.turns)
+
+
+@pytest.mark.parametrize(
+    ("retriever", "reads", "tried"),
+    [
+        ("tf-idf+two-towers", True, "Tried: 1 language model, Two towers; no size is recorded."),
+        ("item-knn+tf-idf", False, "No language model has been tried yet."),
+    ],
+)
+def test_a_fusion_uses_a_language_model_where_a_member_does(retriever, reads, tried):
+    fused = make("Fused", "fusion", ndcg=0.4, retriever=retriever)
+    assert (fused.uses_language_model, fused.language_model_decides) == (reads, reads)
+    assert judge([make("EASE"), fused], {}).tried == tried
 
 
 def test_it_does_better_than_the_cheap_row_that_keeps_the_limits_as_the_answer_says():
