@@ -115,7 +115,7 @@ def test_what_a_hosted_run_does_not_have_is_a_sentence(settings, ledger):
     # $2 a million tokens in, $8 a million out, one letter each
     mean_in = tokens["hosted_tokens_in_per_request"].value
     assert usd_per_million(row).value == pytest.approx(2 * mean_in + 8)
-    assert origin(row).startswith("$2 and $8 a million tokens in and out (127.0.0.1:")
+    assert origin(row).startswith("$2.00 and $8.00 a million tokens in and out (127.0.0.1:")
     assert row.uses_language_model
     # ten million requests at its price per million; slower than a microsecond for certain
     month = monthly(row, 10e6, AS_RECORDED)
