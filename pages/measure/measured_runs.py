@@ -10,7 +10,7 @@ from llmrec_core.checks import expected_time
 from llmrec_core.contract.requests import MEASUREMENT_LIMIT_S, Request
 from llmrec_core.language import t, tn
 from llmrec_core.reading.row import Row
-from pages.shared import measuring, records, widgets
+from pages.shared import fields, measuring, records, widgets
 
 USERS, MOST_USERS = 200, 100_000
 
@@ -27,7 +27,7 @@ def section(
     """Draw the choice of runs and the button that queues a question about each.
 
     Args:
-        key: of the widgets.
+        key: of the widgets; fields whose keys begin so are part of the question.
         study: of the rows.
         rows: its finished runs.
         measured: ids of those that have been measured; of the others, those that the worker can
@@ -74,7 +74,7 @@ def section(
         tn("Measure {count} run", "Measure {count} runs", len(chosen)),
         expected_time.in_all(seconds),
         longest_s=max((part for part in seconds if part is not None), default=None),
-        ready=bool(chosen),
+        ready=bool(chosen) and not fields.refused(key),
     ):
         measuring.ask_each(key, {run_id: question(run_id, users) for run_id in chosen})
     measuring.wait_each(key, {row.run_id: row.name for row in ours})

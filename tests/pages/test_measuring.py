@@ -163,6 +163,16 @@ def test_a_policy_is_put_together_queued_and_its_effect_shown(open_page, setting
     assert "the policy changes 7 of 120 lists" in words(app)
 
 
+def test_nothing_is_queued_while_a_field_is_refused(open_page, settings, ledger):
+    app = open_page(QUALITY, settings.home, quality_tab="policy")
+    assert not app.button(key="quality_policy_ask").disabled
+    app.text_input(key="quality_policy_popularity").set_value("0,1x").run()
+    assert "'0,1x' is no number" in words(app)
+    assert app.button(key="quality_policy_ask").disabled
+    app.text_input(key="quality_policy_popularity").set_value("0,1").run()
+    assert not app.button(key="quality_policy_ask").disabled
+
+
 @pytest.mark.parametrize(
     ("tab", "key"),
     [
