@@ -221,6 +221,7 @@ def test_a_label_curve_is_queued_and_shown(open_page, settings, ledger):
     assert not app.exception
     shown = app.dataframe[0].value
     assert (shown["Method"].tolist(), shown["Labels"].tolist()) == (["Popularity"], [160])
+    assert "The curve is kept as ring." in words(app)
     # Both draws of one method together took what the stored curve says; another method is unknown.
     label_files.write(
         "ring", label_files.read_all(settings)["ring"] | {"point_s": {"popularity": 9.0}}, settings

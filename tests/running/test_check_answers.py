@@ -135,6 +135,45 @@ def test_a_label_curve_is_what_the_command_keeps(ask, settings, command_line):
     assert windows == 2 * 4 * (1 + people // 8)  # two draws of four rows: learned, then asked
 
 
+def test_a_curve_that_is_asked_for_loses_no_row_of_another(ask, settings):
+    label_files.folder(settings).joinpath("ring.json").unlink(missing_ok=True)
+    question = {"data": "ring", "labels": [30, 90], "methods": ["popularity"], "seeds": 1}
+    ask("label-curve", question)
+    first = label_files.read_all(settings)["ring"]
+    # the same conditions: another method and another number of labels come beside
+    again = question | {"methods": ["item-knn"], "labels": [90, 120]}
+    assert ask("label-curve", again)[0] == {"curve": "ring"}
+    merged = label_files.read_all(settings)["ring"]
+    places = [(row["labels"], row["method"]) for row in merged["rows"]]
+    assert places == [
+        (30, "Popularity"),
+        (90, "Popularity"),
+        (90, "Item-kNN"),
+        (120, "Item-kNN"),
+    ]
+    assert [row for row in merged["rows"] if row["method"] == "Popularity"] == first["rows"]
+    assert merged["plan"] == first["plan"] | {
+        "methods": ["popularity", "item-knn"],
+        "labels": [30, 90, 120],
+    }
+    assert set(merged["point_s"]) == {"popularity", "item-knn"}
+    # what is measured again is replaced
+    ask("label-curve", question)
+    assert len(label_files.read_all(settings)["ring"]["rows"]) == 4
+    # other conditions: a name of its own, and again the same one
+    other = question | {"seeds": 2}
+    assert ask("label-curve", other)[0] == {"curve": "ring-curve-2"}
+    assert ask("label-curve", other)[0] == {"curve": "ring-curve-2"}
+    assert len(label_files.read_all(settings)["ring"]["rows"]) == 4
+    # a file that cannot be read is left as it is
+    damaged = label_files.folder(settings) / "ring.json"
+    damaged.write_text("{", encoding="utf-8")
+    ask("label-curve", question)
+    assert damaged.read_text(encoding="utf-8") == "{"
+    for path in label_files.folder(settings).glob("*.json"):
+        path.unlink()
+
+
 def test_checks_of_a_data_set_are_what_the_command_keeps(ask, settings, command_line):
     content = load_dataset("ring", settings).content_hash
     done = command_line("data", "check", "ring", "--users", "10", "--candidates", "full")
