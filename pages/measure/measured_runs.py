@@ -20,6 +20,7 @@ def section(
     study: records.Study | None,
     rows: Sequence[Row],
     *,
+    kind: str,
     measured: Collection[str],
     question: Callable[[str, int], Request],
     expected_s: Callable[[Row, int], float | None],
@@ -30,6 +31,7 @@ def section(
         key: of the widgets; fields whose keys begin so are part of the question.
         study: of the rows.
         rows: its finished runs.
+        kind: of the questions.
         measured: ids of those that have been measured; of the others, those that the worker can
             measure in time are chosen first.
         question: by run id and number of people.
@@ -77,4 +79,4 @@ def section(
         ready=bool(chosen) and not fields.refused(key),
     ):
         measuring.ask_each(key, {run_id: question(run_id, users) for run_id in chosen})
-    measuring.wait_each(key, {row.run_id: row.name for row in ours})
+    measuring.wait_each(key, kind, {row.run_id: row.name for row in ours})

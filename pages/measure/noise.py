@@ -41,6 +41,7 @@ def section(study: records.Study | None, rows: Sequence[Row]) -> None:
         KEY,
         study,
         rows,
+        kind="robustness",
         measured=documents,
         question=lambda run_id, users: RobustnessRequest(run=run_id, users=users),
         expected_s=expected_s,

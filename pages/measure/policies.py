@@ -63,6 +63,7 @@ def _ask(
         "quality_policy",
         study,
         rows,
+        kind="policy-effect",
         measured=documents,
         question=lambda run_id, users: PolicyEffectRequest(run=run_id, policy=policy, users=users),
         expected_s=expected_s,

@@ -71,9 +71,13 @@ def button(
 
 
 def ask(key: str, question: Request) -> None:
-    """Queue a question under `key`, in place of an earlier one."""
+    """Queue a question under `key`, in place of an earlier one; the same is not queued twice."""
+    kind, payload = kind_of(question), to_json(question)
+    earlier = widgets.asked(key, kind)
+    if earlier is not None and earlier.state in WAITING and earlier.payload == payload:
+        return
     widgets.forget(key)
-    widgets.ask(key, kind_of(question), to_json(question))
+    widgets.ask(key, kind, payload)
 
 
 def ask_each(key: str, questions: Mapping[str, Request]) -> None:
@@ -87,26 +91,33 @@ def ask_each(key: str, questions: Mapping[str, Request]) -> None:
         ask(f"{key}_{run_id}", question)
 
 
-def wait_each(key: str, names: Mapping[str, str]) -> None:
+def wait_each(key: str, kind: str, names: Mapping[str, str]) -> None:
     """Draw how far the questions of `ask_each` are, and what became of those without an answer.
+
+    Once none waits any more, those that were answered leave the address.
 
     Args:
         key: as in `ask_each`.
+        kind: of these questions.
         names: what each run is called, by run id.
     """
-    asked = {run_id: widgets.asked(f"{key}_{run_id}") for run_id in names}
-    ids = tuple(question.id for question in asked.values() if question is not None)
+    found = {run_id: widgets.asked(f"{key}_{run_id}", kind) for run_id in names}
+    asked = {run_id: question for run_id, question in found.items() if question is not None}
     for run_id, question in asked.items():
-        if question is not None and question.state == "failed":
+        if question.state == "failed":
             reason = retold(question.error or "") or t("it gave no reason")
             st.error(
                 number_format.plain(
                     t("{name} was not measured: {error}", name=names[run_id], error=reason)
                 )
             )
-    waiting = sum(question is not None and question.state in WAITING for question in asked.values())
+    waiting = sum(question.state in WAITING for question in asked.values())
     if waiting:
-        _poll(key, ids, waiting)
+        _poll(key, tuple(question.id for question in asked.values()), waiting)
+        return
+    for run_id, question in asked.items():
+        if question.state != "failed":
+            widgets.forget(f"{key}_{run_id}")
 
 
 @st.fragment(run_every=1.0)

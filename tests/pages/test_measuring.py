@@ -96,6 +96,36 @@ def test_robustness_of_chosen_runs_is_queued_watched_and_shown(open_page, settin
     assert not any(one.key == "quality_noise_cancel" for one in app.button)
 
 
+def ids_in(app):
+    """Request id by key, as the address names them."""
+    asked = dict(app.query_params).items()
+    return {name: value for name, value in asked if name.startswith("quality_noise_")}
+
+
+def test_a_page_loaded_again_still_knows_what_it_asked(open_page, settings, ledger):
+    app = open_page(QUALITY, settings.home, quality_tab="robustness")
+    knn, reader = run_of(ledger, KNN), run_of(ledger, READER)
+    app.multiselect(key="quality_noise_runs").set_value([knn.id, reader.id]).run()
+    app.button(key="quality_noise_ask").click().run()
+    ids = ids_in(app)
+    assert set(ids) == {f"quality_noise_{knn.id}", f"quality_noise_{reader.id}"}
+    # loaded again: the progress is there, and the same is not queued twice
+    app = open_page(QUALITY, settings.home, quality_tab="robustness", **ids)
+    assert "0 of 2 runs are done." in words(app)
+    assert any(one.key == "quality_noise_cancel" for one in app.button)
+    app.multiselect(key="quality_noise_runs").set_value([knn.id, reader.id]).run()
+    app.button(key="quality_noise_ask").click().run()
+    assert ids_in(app) == ids
+    assert ledger.questions_waiting() == 2
+    # what was answered leaves the address at the end, what failed stays to be read
+    for place in range(2):
+        row = ledger.claim_request("w", measurements=True)
+        ledger.close_request(row, *((None, "no weights") if place else ({"run": "x"},)))
+    app = open_page(QUALITY, settings.home, quality_tab="robustness", **ids)
+    assert "was not measured: no weights" in words(app)
+    assert list(ids_in(app).values()) == [row.id]
+
+
 def test_cancel_gives_up_all_runs_that_wait(open_page, settings, ledger):
     app = open_page(QUALITY, settings.home, quality_tab="robustness")
     decoder = run_of(ledger, "SmolLM2 yes/no")  # alone too long for the worker
