@@ -50,7 +50,8 @@ def show(name: str) -> None:
         if measuring.button(
             f"{KEY}_ask",
             t("Store a cleaned version"),
-            ledger.usual_answer_s(kind),
+            None,
+            usual_s=ledger.usual_answer_s(kind),
             role=ledger.role_for_data(name),
         ):
             measuring.ask(key, question)

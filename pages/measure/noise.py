@@ -31,20 +31,14 @@ def section(study: records.Study | None, rows: Sequence[Row]) -> None:
                 "histories are shuffled or hold foreign items, and labels are flipped."
             )
         )
-
-    def expected_s(row: Row, users: int) -> float | None:
-        earlier = documents.get(row.run_id)
-        known = expected_time.of_robustness(row, users, records.device(), earlier)
-        return records.ledger().usual_answer_s("robustness") if known is None else known
-
     measured_runs.section(
         KEY,
         study,
         rows,
         kind="robustness",
-        measured=documents,
+        documents=documents,
         question=lambda run_id, users: RobustnessRequest(run=run_id, users=users),
-        expected_s=expected_s,
+        expected=expected_time.of_robustness,
     )
     name = study.name if study else "NAME"
     measuring.from_terminal(f"python -m llmrec_core robustness --study {name}")

@@ -51,12 +51,6 @@ def _ask(
     study: records.Study | None, rows: Sequence[Row], documents: check_results.Documents
 ) -> None:
     """A policy's fields, and the button that measures it on runs."""
-
-    def expected_s(row: Row, users: int) -> float | None:
-        earlier = documents.get(row.run_id)
-        known = expected_time.of_policy(row, users, records.device(), earlier)
-        return records.ledger().usual_answer_s("policy-effect") if known is None else known
-
     st.header(t("A policy to measure"))
     policy = policy_form.draw(rows)
     measured_runs.section(
@@ -64,9 +58,9 @@ def _ask(
         study,
         rows,
         kind="policy-effect",
-        measured=documents,
+        documents=documents,
         question=lambda run_id, users: PolicyEffectRequest(run=run_id, policy=policy, users=users),
-        expected_s=expected_s,
+        expected=expected_time.of_policy,
     )
     measuring.from_terminal(
         "python -m llmrec_core policy measure assets/policies/example.toml --run NAME"

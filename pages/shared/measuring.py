@@ -27,6 +27,7 @@ def button(
     expected_s: float | None,
     *,
     longest_s: float | None = None,
+    usual_s: float | None = None,
     role: Role = "analyst",
     ready: bool = True,
     icon: str = ":material/play_arrow:",
@@ -38,6 +39,8 @@ def button(
         label: what it does.
         expected_s: of all that it queues; `None` where this machine has not measured it.
         longest_s: of the longest question among it; `None` takes the whole.
+        usual_s: from asking to the answer, as it was lately; told where the work itself was not
+            measured, and never a reason to turn the button off, as it holds the wait in line.
         role: that the work needs; below it the button does nothing.
         ready: whether everything is chosen that it needs.
         icon: of the button.
@@ -48,8 +51,16 @@ def button(
     allowed = access.may(role)
     longest_s = expected_s if longest_s is None else longest_s
     fits = longest_s is None or longest_s <= MEASUREMENT_LIMIT_S
-    if expected_s is None:
-        widgets.caption(t("How long this takes was not measured yet on this machine."))
+    if expected_s is None and usual_s is not None:
+        widgets.caption(
+            t(
+                "Such answers usually come {usual} after they are asked for, waiting in line "
+                "included.",
+                usual=number_format.duration(usual_s),
+            )
+        )
+    elif expected_s is None:
+        widgets.caption(t("How long this takes has not been measured on this machine."))
     else:
         label = t("{what}, about {time}", what=label, time=number_format.about(expected_s))
     if longest_s is not None and not fits:

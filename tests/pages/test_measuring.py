@@ -12,6 +12,7 @@ from llmrec_core.contract.requests import LabelCurveRequest
 from llmrec_core.contract.steps import Step, noting_steps
 from llmrec_core.data import store
 from llmrec_core.profiling.device import describe
+from llmrec_core.reading import number_format
 from llmrec_core.running import answers, check_answers
 from llmrec_core.settings import Settings
 from pages.shared import access, records
@@ -156,7 +157,26 @@ def test_what_was_measured_elsewhere_says_nothing_about_here(
     app = open_page(QUALITY, settings.home, quality_tab="robustness")
     assert app.button(key="quality_noise_ask").label.startswith("Measure 14 runs")
     assert "about" not in app.button(key="quality_noise_ask").label
-    assert "not measured yet on this machine" in words(app)
+    assert "has not been measured on this machine" in words(app)
+
+
+def test_how_long_answers_took_with_the_wait_turns_no_button_off(
+    open_page, settings, ledger, monkeypatch
+):
+    monkeypatch.setattr(records, "device", lambda: dataclasses.replace(MACHINE, name="another"))
+    monkeypatch.setattr(type(ledger), "usual_answer_s", lambda self, kind: 7_200.0)
+    for page, key, address in (
+        (QUALITY, "quality_noise_ask", {"quality_tab": "robustness"}),
+        (QUALITY, "quality_policy_ask", {"quality_tab": "policy"}),
+        (QUALITY, "quality_data_check_ask", {"quality_tab": "checks"}),
+        ("build/data.py", "data_clean_ask", {"data_name": "ring"}),
+    ):
+        app = open_page(page, settings.home, **address)
+        assert not app.button(key=key).disabled, key
+        assert "about" not in app.button(key=key).label, key
+        assert f"usually come {number_format.duration(7_200)} after they are asked" in words(app), (
+            key
+        )
 
 
 def test_what_the_worker_would_give_up_is_not_queued(open_page, settings, ledger):
@@ -240,7 +260,7 @@ def test_a_label_curve_is_queued_and_shown(open_page, settings, ledger):
     app.multiselect(key="quality_label_curve_methods").set_value(["popularity"])
     assert app.multiselect(key="quality_label_curve_labels_ring").value == [40 * 4]
     app.number_input(key="quality_label_curve_seeds").set_value(2).run()
-    assert "not measured yet on this machine" in words(app)
+    assert "has not been measured on this machine" in words(app)
     app.button(key="quality_label_curve_ask").click().run()
     asked = ledger.claim_request("w", measurements=True)
     question = {"data": "ring", "labels": [160], "methods": ["popularity"], "seeds": 2}
