@@ -17,6 +17,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from llmrec_core.checks import check_files, sanity
+from llmrec_core.checks.checked_families import OF_SPLIT, usual_families
 from llmrec_core.contract.bounds import Name, Steps
 from llmrec_core.contract.families import family_title
 from llmrec_core.contract.parsing import Text, Whole, parse, parsed
@@ -28,13 +29,6 @@ from llmrec_core.profiling.timing import TimingWindow
 from llmrec_core.recommenders.registry import build
 from llmrec_core.running.grid import usual_run
 from llmrec_core.settings import Settings
-from llmrec_core.types import Columns
-
-CLASSICAL = ("popularity", "directed-counts", "item-knn", "ease")
-OF_WORDS = "tf-idf"
-"""Checked besides where items have titles."""
-OF_SPLIT = "data"
-"""Subject of the checks that ask no recommender."""
 
 
 @parsed
@@ -52,8 +46,7 @@ class Plan:
 
     def families_for(self, dataset: Dataset) -> tuple[str, ...]:
         """The families that are checked on a data set."""
-        titled = bool((dataset.items[Columns.TITLE] != "").any())
-        return self.families or (*CLASSICAL, *((OF_WORDS,) if titled else ()))
+        return self.families or usual_families(dataset)
 
 
 def check_and_keep(

@@ -8,6 +8,7 @@ import pytest
 
 from llmrec_core.access import Person
 from llmrec_core.checks import check_files, label_files
+from llmrec_core.checks.checked_families import usual_families
 from llmrec_core.contract.requests import LabelCurveRequest
 from llmrec_core.contract.steps import Step, noting_steps
 from llmrec_core.data import store
@@ -296,14 +297,27 @@ def test_a_data_set_is_checked_and_the_checks_are_shown(open_page, settings, led
         {"subject": "data", "check": "train-test-overlap", "passed": True, "detail": "none"},
         {"subject": "ease", "check": "shuffled-labels", "passed": False, "detail": "0.5"},
     ]
+    others = [family for family in usual_families(ring()) if family != "ease"]
+    rows += [rows[0] | {"subject": family, "check": "shuffled-labels"} for family in others]
     content = {"data": "ring", "content_hash": ring().content_hash, "protocol": "time/100-uniform"}
     check_files.write(content | {"users": 10, "rows": rows, "seconds": 7.0}, settings)
     ledger.close_request(asked, {"content_hash": content["content_hash"]})
     app.run()
     assert not app.exception
-    assert app.dataframe[-1].value["Subject"].tolist() == ["the split", "EASE"]
-    assert "1 of 2 checks failed, so do not rely on EASE: shuffled-labels." in words(app)
-    assert app.button(key="quality_data_check_ask").label == "Check this data set, about 7 s"
+    assert app.dataframe[-1].value["Subject"].tolist()[:2] == ["the split", "EASE"]
+    failed = f"1 of {len(rows)} checks failed, so do not rely on EASE: shuffled-labels."
+    assert failed in words(app)
+    button = "quality_data_check_ask"
+    assert app.button(key=button).label == "Check this data set, about 7 s"
+    # twice the people take twice the time, and there are no more than 40
+    app.number_input(key="quality_data_check_users").set_value(20).run()
+    assert app.button(key=button).label == "Check this data set, about 14 s"
+    app.number_input(key="quality_data_check_users").set_value(400).run()
+    assert app.button(key=button).label == "Check this data set, about 28 s"
+    # other families say nothing about these
+    check_files.write(content | {"users": 10, "rows": rows[:2], "seconds": 7.0}, settings)
+    app.run()
+    assert app.button(key=button).label == "Check this data set"
 
 
 def test_a_data_set_is_cleaned_from_its_page(open_page, settings, ledger):
