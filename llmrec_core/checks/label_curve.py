@@ -43,7 +43,7 @@ from llmrec_core.metrics.exam import Exam
 from llmrec_core.metrics.intervals import mean_interval
 from llmrec_core.profiling import device as devices
 from llmrec_core.profiling.economics import economics_of
-from llmrec_core.profiling.timing import TimingWindow, in_windows
+from llmrec_core.profiling.timing import InsideClock, TimingWindow, in_windows
 from llmrec_core.recommenders.registry import build
 from llmrec_core.settings import Settings
 
@@ -196,13 +196,13 @@ def measure(
     for labels, method in cells:
         phase = t("{title}, {labels:,} labels", title=title_of(method), labels=labels)
         progress(Step(done=len(rows), total=len(cells), phase=phase))
-        began = time.perf_counter()
+        clock = InsideClock(window)
         points = [
-            _point(plan, method, seed, labels, dataset, parts, settings, window)
+            _point(plan, method, seed, labels, dataset, parts, settings, clock)
             for seed in range(plan.seeds)
         ]
-        values = np.stack([_ndcg(model, exam, window) for model, _ in points])
-        took_s.setdefault(method, []).append((time.perf_counter() - began) / plan.seeds)
+        values = np.stack([_ndcg(model, exam, clock) for model, _ in points])
+        took_s.setdefault(method, []).append(clock.inside_s / plan.seeds)
         row = _row(method, labels, values, float(np.mean([s for _, s in points])), price)
         rows.append(row)
         say(_line(method, row))

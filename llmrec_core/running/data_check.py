@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import tempfile
-import time
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,7 +24,7 @@ from llmrec_core.contract.protocol import ProtocolSpec
 from llmrec_core.contract.steps import Progress, Step, unnoted
 from llmrec_core.data.dataset import Dataset
 from llmrec_core.metrics.exam import Exam
-from llmrec_core.profiling.timing import TimingWindow
+from llmrec_core.profiling.timing import InsideClock, TimingWindow
 from llmrec_core.recommenders.registry import build
 from llmrec_core.running.grid import usual_run
 from llmrec_core.settings import Settings
@@ -70,7 +69,7 @@ def check_and_keep(
         UsageError: for an unknown family, and for a protocol that does not exist.
         UnsupportedError: when the data set lacks what the protocol needs.
     """
-    began = time.monotonic()
+    clock = InsideClock(window)
     asked = {"split": plan.split, "candidates": plan.candidates, "users": plan.users}
     protocol = parse(ProtocolSpec, asked)
     exam = Exam.of(dataset, protocol)
@@ -80,7 +79,7 @@ def check_and_keep(
         for place, family in enumerate(families):
             progress(Step(done=place, total=len(families), phase=family_title(family)))
             make = partial(build, usual_run(family, plan.steps), settings=settings)
-            with window():
+            with clock():
                 results = sanity.check_recommender(make, exam, Path(folder))
             found += [(family, result) for result in results]
     body = {
@@ -89,7 +88,7 @@ def check_and_keep(
         "protocol": protocol.name,
         "users": len(exam.cases),
         "rows": [{"subject": name, **dataclasses.asdict(result)} for name, result in found],
-        "seconds": time.monotonic() - began,
+        "seconds": clock.inside_s,
     }
     check_files.write(body, settings)
     return body

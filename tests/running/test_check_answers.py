@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import time
 
 import pandas as pd
 import pytest
@@ -48,12 +49,13 @@ def run(settings):
 class Machine:
     """Counts windows, none of which may open inside another: its end would free the machine."""
 
-    def __init__(self) -> None:
-        self.windows, self.inside = 0, False
+    def __init__(self, waiting_s: float = 0.0) -> None:
+        self.windows, self.inside, self.waiting_s = 0, False, waiting_s
 
     @contextlib.contextmanager
     def window(self):
         assert not self.inside
+        time.sleep(self.waiting_s)
         self.windows, self.inside = self.windows + 1, True
         try:
             yield
@@ -188,6 +190,32 @@ def test_checks_of_a_data_set_are_what_the_command_keeps(ask, settings, command_
     assert without_clock(kept) == without_clock(by_command)
     assert (kept["protocol"], kept["users"], windows) == ("loo/full", 10, 5)
     assert noted[0] == "Popularity" and len(noted) == 5
+
+
+def test_seconds_of_a_check_leave_out_the_wait_for_the_machine(run, settings):
+    ledger, content = Ledger.open(settings), load_dataset("ring", settings).content_hash
+    shutil.rmtree(label_files.folder(settings), ignore_errors=True)
+    curve = {"data": "ring", "labels": [30], "methods": ["popularity"], "seeds": 1, "users": 8}
+    for kind, payload, seconds in (
+        (
+            "robustness",
+            {"run": run.id, "users": 8},
+            lambda: ledger.document(run.id, "robustness")["seconds"],
+        ),
+        (
+            "label-curve",
+            curve,
+            lambda: label_files.read_all(settings)["ring"]["point_s"]["popularity"],
+        ),
+        (
+            "check-data",
+            {"data": "ring", "users": 8},
+            lambda: check_files.read(content, settings)["seconds"],
+        ),
+    ):
+        machine = Machine(waiting_s=0.5)
+        answers.answer(kind, payload, settings, window=machine.window)
+        assert 0 < seconds() < 0.5 * machine.windows, kind
 
 
 def test_a_cleaned_version_is_what_the_command_stores(ask, settings, command_line):
