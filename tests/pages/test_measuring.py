@@ -320,6 +320,20 @@ def test_a_data_set_is_checked_and_the_checks_are_shown(open_page, settings, led
     assert app.button(key=button).label == "Check this data set"
 
 
+def test_data_alone_can_be_checked_and_asked_for_a_curve(open_page, settings):
+    store.save(ring(), settings, note="a ring")
+    app = open_page(QUALITY, settings.home)
+    assert not app.exception
+    assert "No run of this study has finished yet, so there is no quality to read." in words(app)
+    assert [one.label for one in app.tabs] == ["Checks", "Labels"]
+    assert not app.button(key="quality_data_check_ask").disabled
+    app.button(key="quality_data_check_ask").click().run()
+    asked = records.ledger().claim_request("w", measurements=True)
+    assert asked.payload == {"data": "ring"}
+    app = open_page(QUALITY, settings.home, quality_tab="labels")
+    assert not app.button(key="quality_label_curve_ask").disabled
+
+
 def test_a_data_set_is_cleaned_from_its_page(open_page, settings, ledger):
     app = open_page("build/data.py", settings.home, data_name="ring")
     rules = app.multiselect(key="data_clean_rules")
