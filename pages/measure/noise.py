@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 import streamlit as st
@@ -40,8 +41,9 @@ def section(study: records.Study | None, rows: Sequence[Row]) -> None:
         question=lambda run_id, users: RobustnessRequest(run=run_id, users=users),
         expected=expected_time.of_robustness,
     )
-    name = study.name if study else "NAME"
-    measuring.from_terminal(f"python -m llmrec_core robustness --study {name}")
+    if study is not None and not study.recorded:
+        words = ["python", "-m", "llmrec_core", "robustness", "--study", study.name]
+        measuring.from_terminal(shlex.join(words))
 
 
 def _results(study: records.Study, rows: Sequence[Row], documents: check_results.Documents) -> None:

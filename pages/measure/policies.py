@@ -62,9 +62,10 @@ def _ask(
         question=lambda run_id, users: PolicyEffectRequest(run=run_id, policy=policy, users=users),
         expected=expected_time.of_policy,
     )
-    measuring.from_terminal(
-        "python -m llmrec_core policy measure assets/policies/example.toml --run NAME"
-    )
+    if study is not None and not study.recorded:
+        measuring.from_terminal(
+            "python -m llmrec_core policy measure assets/policies/example.toml --run NAME"
+        )
 
 
 def _queue(name: str) -> None:

@@ -251,6 +251,16 @@ def test_a_recorded_study_cannot_be_measured(open_page, homes):
     app = open_page(QUALITY, "sample", SAMPLE, quality_tab="robustness")
     assert "has no models on this machine" in words(app)
     assert not any(one.key == "quality_noise_ask" for one in app.button)
+    assert "llmrec_core robustness" not in words(app)
+    app = open_page(QUALITY, "sample", SAMPLE, quality_tab="policy")
+    assert "policy measure" not in words(app)
+
+
+def test_the_command_quotes_the_name_of_a_study(open_page, settings):
+    synthetic.write_study(settings, "mine; all", rows=synthetic.ROWS[:1]).close()
+    app = open_page(QUALITY, settings.home, quality_tab="robustness")
+    shown = [line for line in words(app).splitlines() if "--study" in line]
+    assert shown == ["python -m llmrec_core robustness --study 'mine; all'"]
 
 
 # ── data sets ────────────────────────────────────────────────────────────────────────────────────
