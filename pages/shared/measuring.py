@@ -42,7 +42,7 @@ def button(
         usual_s: from asking to the answer, as it was lately; told where the work itself was not
             measured, and never a reason to turn the button off, as it holds the wait in line.
         role: that the work needs; below it the button does nothing.
-        ready: whether everything is chosen that it needs.
+        ready: whether everything is chosen that it needs; no time is told before.
         icon: of the button.
 
     Returns:
@@ -51,18 +51,8 @@ def button(
     allowed = access.may(role)
     longest_s = expected_s if longest_s is None else longest_s
     fits = longest_s is None or longest_s <= MEASUREMENT_LIMIT_S
-    if expected_s is None and usual_s is not None:
-        widgets.caption(
-            t(
-                "Such answers usually come {usual} after they are asked for, waiting in line "
-                "included.",
-                usual=number_format.duration(usual_s),
-            )
-        )
-    elif expected_s is None:
-        widgets.caption(t("How long this takes has not been measured on this machine."))
-    else:
-        label = t("{what}, about {time}", what=label, time=number_format.about(expected_s))
+    if ready:
+        label = _timed(label, expected_s, usual_s)
     if longest_s is not None and not fits:
         st.warning(
             t(
@@ -79,6 +69,23 @@ def button(
         disabled=not (allowed and fits and ready),
         help=None if allowed else t("This needs the role {role}.", role=role),
     )
+
+
+def _timed(label: str, expected_s: float | None, usual_s: float | None) -> str:
+    """The label with the time of the work; where that is not known, what is known stands above."""
+    if expected_s is not None:
+        return t("{what}, about {time}", what=label, time=number_format.about(expected_s))
+    if usual_s is None:
+        widgets.caption(t("How long this takes has not been measured on this machine."))
+    else:
+        widgets.caption(
+            t(
+                "Such answers usually come {usual} after they are asked for, waiting in line "
+                "included.",
+                usual=number_format.duration(usual_s),
+            )
+        )
+    return label
 
 
 def ask(key: str, question: Request) -> None:

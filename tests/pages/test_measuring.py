@@ -194,7 +194,16 @@ def test_a_policy_is_put_together_queued_and_its_effect_shown(open_page, setting
     knn = run_of(ledger, KNN)
     app.text_input(key="quality_policy_block").set_value("i1, i2")
     app.multiselect(key="quality_policy_block_genres").set_value([])
-    app.text_input(key="quality_policy_genre_penalty").set_value("-0.5")
+    app.multiselect(key="quality_policy_runs").set_value([]).run()
+    assert app.button(key="quality_policy_ask").label == "Measure 0 runs"
+    assert app.button(key="quality_policy_ask").disabled
+    assert "How long this takes" not in words(app)
+    app.multiselect(key="quality_policy_genres").set_value(["Crime", "*Sci-Fi*"]).run()
+    app.text_input(key="quality_policy_penalty_*Sci-Fi*").set_value("0.3x").run()
+    assert app.button(key="quality_policy_ask").disabled
+    assert "Penalty for *Sci-Fi*: '0.3x' is no number" in words(app)
+    app.text_input(key="quality_policy_penalty_*Sci-Fi*").set_value("0.3")
+    app.text_input(key="quality_policy_penalty_Crime").set_value("-0.5")
     app.multiselect(key="quality_policy_runs").set_value([knn.id]).run()
     assert app.button(key="quality_policy_ask").label == "Measure 1 run, about 1 s"  # 200 × 0.72 ms
     app.button(key="quality_policy_ask").click().run()
@@ -204,7 +213,7 @@ def test_a_policy_is_put_together_queued_and_its_effect_shown(open_page, setting
         "block": ["i1", "i2"],
         "block_genres": [],
         "popularity_penalty": 0.2,
-        "genre_penalty": {"Crime": -0.5},
+        "genre_penalty": {"Crime": -0.5, "*Sci-Fi*": 0.3},
         "review_flagged": True,
     }
     assert (asked.kind, asked.payload) == ("policy-effect", {"run": knn.id, "policy": policy})
