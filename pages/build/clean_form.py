@@ -25,7 +25,7 @@ def show(name: str) -> None:
     """
     with st.expander(t("Clean it into a new version"), icon=":material/cleaning_services:"):
         chosen = st.multiselect(
-            t("What is acted on"),
+            t("What to remove or repair"),
             list(ACTING),
             default=USUAL,
             format_func=_words,

@@ -356,6 +356,7 @@ def test_data_alone_can_be_checked_and_asked_for_a_curve(open_page, settings):
 def test_a_data_set_is_cleaned_from_its_page(open_page, settings, ledger):
     app = open_page("build/data.py", settings.home, data_name="ring")
     rules = app.multiselect(key="data_clean_rules")
+    assert rules.label == "What to remove or repair"
     assert "duplicates" in rules.value and "bots" not in rules.value
     rules.set_value([*(rule for rule in rules.value if rule != "duplicates"), "bots"])
     app.number_input(key="data_clean_k_core").set_value(20).run()
@@ -391,6 +392,7 @@ def test_the_built_in_data_set_is_fetched_from_its_page(open_page, settings, mon
     ledger.close_request(asked, answer)
     app.run()
     assert not app.exception
+    assert "The worker has fetched it, but not onto the machine that serves these" in words(app)
 
 
 def test_no_page_shows_a_shell_line_in_place_of_a_button(open_page, settings, ledger):
