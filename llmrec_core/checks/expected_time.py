@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from llmrec_core.checks.checked_families import OF_SPLIT, usual_families
 from llmrec_core.checks.noise import OF_HISTORIES, OF_TITLES, reads_titles
 from llmrec_core.contract.requests import CheckDataRequest, LabelCurveRequest
+from llmrec_core.data.dataset import Dataset
 from llmrec_core.profiling.device import Device
 from llmrec_core.reading.row import Row, candidates_of
 
@@ -74,16 +76,23 @@ def of_label_curve(
     return points * sum(each[method] for method in question.methods)
 
 
-def of_data_check(question: CheckDataRequest, earlier: Mapping[str, Any] | None) -> float | None:
+def of_data_check(
+    question: CheckDataRequest, dataset: Dataset, earlier: Mapping[str, Any] | None
+) -> float | None:
     """Seconds that the checks of a data set take, by earlier ones of the same protocol.
 
     Args:
         question: what is asked.
-        earlier: the document of this content, if there is one.
+        dataset: which is checked; no more people are asked than it has.
+        earlier: the document of this content, if there is one; one of other families says nothing.
     """
     if not earlier or earlier.get("protocol") != f"{question.split}/{question.candidates}":
         return None
-    return float(earlier["seconds"])
+    families = {row["subject"] for row in earlier["rows"]} - {OF_SPLIT}
+    if families != set(usual_families(dataset)) or not earlier.get("users"):
+        return None
+    people = min(question.users, dataset.n_users)
+    return float(earlier["seconds"]) * people / int(earlier["users"])
 
 
 def in_all(seconds: Sequence[float | None]) -> float | None:

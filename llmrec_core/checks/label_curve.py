@@ -24,7 +24,7 @@ import numpy as np
 from pydantic import Field
 
 from llmrec_core.checks.curve_rows import CurveRow
-from llmrec_core.checks.label_files import write
+from llmrec_core.checks.label_files import write, write_beside
 from llmrec_core.checks.label_methods import LABELS, METHODS, title_of
 from llmrec_core.contract.bounds import Draws, Labels, Layers, Name, Steps, Users
 from llmrec_core.contract.parsing import Text, parsed
@@ -43,7 +43,7 @@ from llmrec_core.metrics.exam import Exam
 from llmrec_core.metrics.intervals import mean_interval
 from llmrec_core.profiling import device as devices
 from llmrec_core.profiling.economics import economics_of
-from llmrec_core.profiling.timing import TimingWindow, in_windows
+from llmrec_core.profiling.timing import InsideClock, TimingWindow, in_windows
 from llmrec_core.recommenders.registry import build
 from llmrec_core.settings import Settings
 
@@ -132,6 +132,7 @@ def measure_and_keep(
     name: str = "",
     say: Callable[[str], None] = lambda line: None,
     *,
+    beside: bool = False,
     window: TimingWindow = contextlib.nullcontext,
     progress: Progress = unnoted,
 ) -> tuple[dict[str, Any], Path]:
@@ -142,6 +143,7 @@ def measure_and_keep(
         settings: where the home is.
         name: of the curve; empty takes the data set's.
         say: as for `measure`.
+        beside: keep the rows of a curve that has the name already, instead of replacing it.
         window: as for `measure`.
         progress: as for `measure`.
 
@@ -149,7 +151,8 @@ def measure_and_keep(
         UsageError: as `measure`, and for a name that no file can have.
     """
     body = measure(plan, settings, say, window=window, progress=progress)
-    return body, write(name or plan.data.replace("@", "-"), body, settings)
+    keep = write_beside if beside else write
+    return body, keep(name or plan.data.replace("@", "-"), body, settings)
 
 
 def measure(
@@ -193,13 +196,13 @@ def measure(
     for labels, method in cells:
         phase = t("{title}, {labels:,} labels", title=title_of(method), labels=labels)
         progress(Step(done=len(rows), total=len(cells), phase=phase))
-        began = time.perf_counter()
+        clock = InsideClock(window)
         points = [
-            _point(plan, method, seed, labels, dataset, parts, settings, window)
+            _point(plan, method, seed, labels, dataset, parts, settings, clock)
             for seed in range(plan.seeds)
         ]
-        values = np.stack([_ndcg(model, exam, window) for model, _ in points])
-        took_s.setdefault(method, []).append((time.perf_counter() - began) / plan.seeds)
+        values = np.stack([_ndcg(model, exam, clock) for model, _ in points])
+        took_s.setdefault(method, []).append(clock.inside_s / plan.seeds)
         row = _row(method, labels, values, float(np.mean([s for _, s in points])), price)
         rows.append(row)
         say(_line(method, row))

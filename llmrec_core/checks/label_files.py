@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from pathlib import Path
@@ -32,6 +33,43 @@ def write(name: str, body: dict[str, Any], settings: Settings) -> Path:
     path = folder(settings) / f"{name}.json"
     write_json(path, jsonable(body))
     return path
+
+
+def write_beside(name: str, body: dict[str, Any], settings: Settings) -> Path:
+    """Store a curve so that no row of another one is lost.
+
+    A curve under the same conditions takes the new rows in; under other conditions it keeps its
+    name, and the new curve takes the next one that is free.
+
+    Raises:
+        UsageError: for a name that no file can have.
+    """
+    stored = read_all(settings)
+    taken = {path.stem for path in folder(settings).glob("*.json")}
+    for number in itertools.count(1):
+        own = name if number == 1 else f"{name}-curve-{number}"
+        if own not in taken:
+            return write(own, body, settings)
+        earlier = stored.get(own)
+        if earlier is not None and (
+            not earlier["rows"] or earlier.get("conditions") == body["conditions"]
+        ):
+            return write(own, _merged(earlier, body), settings)
+    raise AssertionError("some number is free")
+
+
+def _merged(earlier: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+    """The new curve with those rows and methods of an earlier one that it has not measured."""
+    measured = {(row["method"], row["labels"]) for row in body["rows"]}
+    kept = [row for row in earlier["rows"] if (row["method"], row["labels"]) not in measured]
+    plan, before = body["plan"], earlier.get("plan") or {}
+    methods = dict.fromkeys([*before.get("methods", ()), *plan["methods"]])
+    labels = sorted({*before.get("labels", ()), *plan["labels"]})
+    return body | {
+        "rows": sorted([*kept, *body["rows"]], key=lambda row: int(row["labels"])),
+        "plan": plan | {"methods": list(methods), "labels": labels},
+        "point_s": (earlier.get("point_s") or {}) | body["point_s"],
+    }
 
 
 def read_all(settings: Settings) -> dict[str, dict[str, Any]]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +40,7 @@ from llmrec_core.metrics.evaluate import per_user
 from llmrec_core.metrics.exam import Exam
 from llmrec_core.metrics.facets import facets
 from llmrec_core.metrics.intervals import mean_interval, paired_difference
-from llmrec_core.profiling.timing import TimingWindow, in_windows
+from llmrec_core.profiling.timing import InsideClock, TimingWindow, in_windows
 from llmrec_core.reading.people import MIN_PEOPLE
 from llmrec_core.recommenders.finished_run import family_of, load_run
 from llmrec_core.recommenders.registry import build
@@ -129,9 +128,9 @@ def measure(
         window: in which the machine is the check's alone, for a few people at a time.
         progress: called before the clean figure and before each noise.
     """
-    began = time.perf_counter()
+    clock = InsideClock(window)
     exam = Exam.of(dataset, spec.protocol, users=plan.users)
-    subject = _Subject(load, spec, exam, settings, plan, window)
+    subject = _Subject(load, spec, exam, settings, plan, clock)
     total = 1 + len(STRENGTHS)
     progress(Step(done=0, total=total, phase=t("without noise")))
     model = subject.reread(dataset)
@@ -152,7 +151,7 @@ def measure(
         "score": score(scored, clean),
         "noises": [_figures(noise, values, clean) for noise, values in by_noise.items()],
         "worst_slice": _worst(exam, clean, by_noise),
-        "seconds": time.perf_counter() - began,
+        "seconds": clock.inside_s,
     }
 
 

@@ -99,7 +99,7 @@ def policy_effect(
 def label_curve(
     request: LabelCurveRequest, settings: Settings, window: TimingWindow, progress: Progress
 ) -> dict[str, Any]:
-    """What labels buy; the curve is in the home, under the name of its data set."""
+    """What labels buy; the curve is in the home, under a name that begins as its data set's."""
     from llmrec_core.checks.label_curve import Plan, measure_and_keep
 
     plan = Plan(
@@ -111,7 +111,7 @@ def label_curve(
         request.steps,
         request.depth,
     )
-    _, path = measure_and_keep(plan, settings, window=window, progress=progress)
+    _, path = measure_and_keep(plan, settings, beside=True, window=window, progress=progress)
     return {"curve": path.stem}
 
 

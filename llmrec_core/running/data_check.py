@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import tempfile
-import time
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +16,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from llmrec_core.checks import check_files, sanity
+from llmrec_core.checks.checked_families import OF_SPLIT, usual_families
 from llmrec_core.contract.bounds import Name, Steps
 from llmrec_core.contract.families import family_title
 from llmrec_core.contract.parsing import Text, Whole, parse, parsed
@@ -24,17 +24,10 @@ from llmrec_core.contract.protocol import ProtocolSpec
 from llmrec_core.contract.steps import Progress, Step, unnoted
 from llmrec_core.data.dataset import Dataset
 from llmrec_core.metrics.exam import Exam
-from llmrec_core.profiling.timing import TimingWindow
+from llmrec_core.profiling.timing import InsideClock, TimingWindow
 from llmrec_core.recommenders.registry import build
 from llmrec_core.running.grid import usual_run
 from llmrec_core.settings import Settings
-from llmrec_core.types import Columns
-
-CLASSICAL = ("popularity", "directed-counts", "item-knn", "ease")
-OF_WORDS = "tf-idf"
-"""Checked besides where items have titles."""
-OF_SPLIT = "data"
-"""Subject of the checks that ask no recommender."""
 
 
 @parsed
@@ -52,8 +45,7 @@ class Plan:
 
     def families_for(self, dataset: Dataset) -> tuple[str, ...]:
         """The families that are checked on a data set."""
-        titled = bool((dataset.items[Columns.TITLE] != "").any())
-        return self.families or (*CLASSICAL, *((OF_WORDS,) if titled else ()))
+        return self.families or usual_families(dataset)
 
 
 def check_and_keep(
@@ -77,7 +69,7 @@ def check_and_keep(
         UsageError: for an unknown family, and for a protocol that does not exist.
         UnsupportedError: when the data set lacks what the protocol needs.
     """
-    began = time.monotonic()
+    clock = InsideClock(window)
     asked = {"split": plan.split, "candidates": plan.candidates, "users": plan.users}
     protocol = parse(ProtocolSpec, asked)
     exam = Exam.of(dataset, protocol)
@@ -87,7 +79,7 @@ def check_and_keep(
         for place, family in enumerate(families):
             progress(Step(done=place, total=len(families), phase=family_title(family)))
             make = partial(build, usual_run(family, plan.steps), settings=settings)
-            with window():
+            with clock():
                 results = sanity.check_recommender(make, exam, Path(folder))
             found += [(family, result) for result in results]
     body = {
@@ -96,7 +88,7 @@ def check_and_keep(
         "protocol": protocol.name,
         "users": len(exam.cases),
         "rows": [{"subject": name, **dataclasses.asdict(result)} for name, result in found],
-        "seconds": time.monotonic() - began,
+        "seconds": clock.inside_s,
     }
     check_files.write(body, settings)
     return body

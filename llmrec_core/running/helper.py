@@ -1,7 +1,7 @@
 """The warm helper: a process that answers people's questions with models it keeps loaded.
 
 A worker has two: one for measurements and work on data sets, which take minutes, and one for all
-other questions, which so never wait for a measurement longer than the window it is timing.
+other questions, so these never wait for a measurement longer than the window it is timing.
 
 `python -m llmrec_core.running.helper`, started by a worker; one JSON line in, one JSON line out.
 While a question is answered, runs give way at their next step, and it waits for the end of a timing

@@ -25,7 +25,7 @@ def show(name: str) -> None:
     """
     with st.expander(t("Clean it into a new version"), icon=":material/cleaning_services:"):
         chosen = st.multiselect(
-            t("What is acted on"),
+            t("What to remove or repair"),
             list(ACTING),
             default=USUAL,
             format_func=_words,
@@ -50,7 +50,8 @@ def show(name: str) -> None:
         if measuring.button(
             f"{KEY}_ask",
             t("Store a cleaned version"),
-            ledger.usual_answer_s(kind),
+            None,
+            usual_s=ledger.usual_answer_s(kind),
             role=ledger.role_for_data(name),
         ):
             measuring.ask(key, question)

@@ -29,9 +29,11 @@ def show() -> None:
     )
     question = FetchDataRequest(data=NAME)
     kind = kind_of(question)
-    seconds = records.ledger().usual_answer_s(kind)
-    if measuring.button(KEY, t("Fetch it"), seconds, icon=":material/download:"):
+    usual_s = records.ledger().usual_answer_s(kind)
+    if measuring.button(KEY, t("Fetch it"), None, usual_s=usual_s, icon=":material/download:"):
         measuring.ask(f"{KEY}_request", question)
     if widgets.answer(f"{KEY}_request", kind) is not None:
-        st.caption(t("It was fetched, and is not on the machine of these pages."))
+        st.caption(
+            t("The worker has fetched it, but not onto the machine that serves these pages.")
+        )
     measuring.from_terminal(f"python -m llmrec_core data inspect {NAME}")

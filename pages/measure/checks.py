@@ -55,14 +55,14 @@ def _data(rows: Sequence[Row]) -> None:
         t("Withheld"), list(SPLITS), format_func=lambda name: t(SPLITS[name]), key=f"{KEY}_split"
     )
     users = users_column.number_input(t("Users"), 1, 100_000, 400, key=f"{KEY}_users")
-    content_hash = records.dataset(data).content_hash
+    dataset = records.dataset(data)
+    content_hash = dataset.content_hash
     body = check_files.read(content_hash, records.settings())
     question = CheckDataRequest(data=data, split=split, users=int(users))
-    seconds = expected_time.of_data_check(question, body)
-    if seconds is None:
-        seconds = records.ledger().usual_answer_s(kind_of(question))
+    seconds = expected_time.of_data_check(question, dataset, body)
+    usual_s = records.ledger().usual_answer_s(kind_of(question))
     key = f"{KEY}_{content_hash}"
-    if measuring.button(f"{KEY}_ask", t("Check this data set"), seconds):
+    if measuring.button(f"{KEY}_ask", t("Check this data set"), seconds, usual_s=usual_s):
         measuring.ask(key, question)
     widgets.answer(key, kind_of(question))
     if body is not None:

@@ -103,7 +103,9 @@ def _ask(stored: dict[str, Json]) -> None:
         f"{KEY}_ask", t("Measure a curve"), expected_time.of_label_curve(question, stored.values())
     ):
         measuring.ask(KEY, question)
-    widgets.answer(KEY, kind_of(question))
+    answer = widgets.answer(KEY, kind_of(question))
+    if answer is not None:
+        widgets.caption(t("The curve is kept as {name}.", name=answer["curve"]))
     measuring.from_terminal(f"python -m llmrec_core label-curve --data {data}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 import streamlit as st
@@ -31,22 +32,18 @@ def section(study: records.Study | None, rows: Sequence[Row]) -> None:
                 "histories are shuffled or hold foreign items, and labels are flipped."
             )
         )
-
-    def expected_s(row: Row, users: int) -> float | None:
-        earlier = documents.get(row.run_id)
-        known = expected_time.of_robustness(row, users, records.device(), earlier)
-        return records.ledger().usual_answer_s("robustness") if known is None else known
-
     measured_runs.section(
         KEY,
         study,
         rows,
-        measured=documents,
+        kind="robustness",
+        documents=documents,
         question=lambda run_id, users: RobustnessRequest(run=run_id, users=users),
-        expected_s=expected_s,
+        expected=expected_time.of_robustness,
     )
-    name = study.name if study else "NAME"
-    measuring.from_terminal(f"python -m llmrec_core robustness --study {name}")
+    if study is not None and not study.recorded:
+        words = ["python", "-m", "llmrec_core", "robustness", "--study", study.name]
+        measuring.from_terminal(shlex.join(words))
 
 
 def _results(study: records.Study, rows: Sequence[Row], documents: check_results.Documents) -> None:

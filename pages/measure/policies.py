@@ -51,25 +51,21 @@ def _ask(
     study: records.Study | None, rows: Sequence[Row], documents: check_results.Documents
 ) -> None:
     """A policy's fields, and the button that measures it on runs."""
-
-    def expected_s(row: Row, users: int) -> float | None:
-        earlier = documents.get(row.run_id)
-        known = expected_time.of_policy(row, users, records.device(), earlier)
-        return records.ledger().usual_answer_s("policy-effect") if known is None else known
-
     st.header(t("A policy to measure"))
     policy = policy_form.draw(rows)
     measured_runs.section(
         "quality_policy",
         study,
         rows,
-        measured=documents,
+        kind="policy-effect",
+        documents=documents,
         question=lambda run_id, users: PolicyEffectRequest(run=run_id, policy=policy, users=users),
-        expected_s=expected_s,
+        expected=expected_time.of_policy,
     )
-    measuring.from_terminal(
-        "python -m llmrec_core policy measure assets/policies/example.toml --run NAME"
-    )
+    if study is not None and not study.recorded:
+        measuring.from_terminal(
+            "python -m llmrec_core policy measure assets/policies/example.toml --run NAME"
+        )
 
 
 def _queue(name: str) -> None:

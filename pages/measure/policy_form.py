@@ -9,6 +9,7 @@ import streamlit as st
 from llmrec_core.contract.policy import Policy, load_policy
 from llmrec_core.installation import ASSETS
 from llmrec_core.language import t
+from llmrec_core.reading import number_format
 from llmrec_core.reading.row import Row
 from llmrec_core.types import Columns
 from pages.shared import fields, records
@@ -17,6 +18,8 @@ EXAMPLE = ASSETS / "policies" / "example.toml"
 KEY = "quality_policy"
 STRONGEST = 100.0
 """The largest penalty, in standard deviations of a request's scores."""
+ACROSS = 4
+"""Fields of genres in a line."""
 
 
 def draw(rows: Sequence[Row]) -> Policy:
@@ -41,7 +44,7 @@ def draw(rows: Sequence[Row]) -> Policy:
         key=f"{KEY}_block_genres",
         accept_new_options=True,
     )
-    popular_column, lowered_column, amount_column = st.columns(3)
+    popular_column, lowered_column = st.columns([1, 2])
     popularity = fields.number_field(
         popular_column,
         t("Penalty for popular items"),
@@ -58,15 +61,7 @@ def draw(rows: Sequence[Row]) -> Policy:
         key=f"{KEY}_genres",
         accept_new_options=True,
     )
-    amount = fields.number_field(
-        amount_column,
-        t("Penalty for these genres"),
-        f"{KEY}_genre_penalty",
-        default=max(example.genre_penalty.values(), default=0.0),
-        low=-STRONGEST,
-        high=STRONGEST,
-        help=t("Standard deviations of a request's scores; a negative number lifts them."),
-    )
+    penalties = _penalties(lowered, example)
     review = st.checkbox(
         t("Damaged titles, and those that read like an instruction, wait for a person"),
         value=example.review_flagged,
@@ -76,9 +71,33 @@ def draw(rows: Sequence[Row]) -> Policy:
         block=tuple(item.strip() for item in block.split(",") if item.strip()),
         block_genres=tuple(block_genres),
         popularity_penalty=popularity or 0.0,
-        genre_penalty=dict.fromkeys(lowered, amount or 0.0),
+        genre_penalty=penalties,
         review_flagged=review,
     )
+
+
+def _penalties(genres: Sequence[str], example: Policy) -> dict[str, float]:
+    """A field for each of these genres; returns what they hold.
+
+    A genre that the example does not name begins with no penalty.
+    """
+    found: dict[str, float] = {}
+    for start in range(0, len(genres), ACROSS):
+        columns = st.columns(ACROSS)
+        for column, genre in zip(columns, genres[start : start + ACROSS], strict=False):
+            label = t("Penalty for {genre}", genre=genre)
+            amount = fields.number_field(
+                column,
+                label,
+                f"{KEY}_penalty_{genre}",
+                default=example.genre_penalty.get(genre, 0.0),
+                low=-STRONGEST,
+                high=STRONGEST,
+                help=t("Standard deviations of a request's scores; a negative number lifts them."),
+                shown=number_format.plain(label),
+            )
+            found[genre] = amount or 0.0
+    return found
 
 
 def _genres(rows: Sequence[Row]) -> set[str]:

@@ -127,8 +127,12 @@ widgets.heading(
     study,
 )
 rows = records.compared(study) if study else []
-if not any(row.protocols for row in rows) and not labels.curves():
-    widgets.empty(t("No run of this study has finished yet, so there is no quality to read."))
+if not any(row.protocols for row in rows):
+    nothing = t("No run of this study has finished yet, so there is no quality to read.")
+    if not (labels.curves() or records.dataset_names()):
+        widgets.empty(nothing)
+    st.info(nothing, icon=":material/info:")
+    widgets.link("build/train.py", t("Queue a run"))
 
 metric_column, protocol_column = st.columns(2)
 metric = widgets.metric_picker(metric_column, "quality_metric")
@@ -139,55 +143,39 @@ if untied:
     rows = clear_order.without_tied(rows)
 if protocol:
     widgets.caption(t("Under this protocol {words}.", words=protocols.in_words(protocol)))
-(
-    ties_tab,
-    published_tab,
-    slices_tab,
-    lists_tab,
-    robustness_tab,
-    labels_tab,
-    policy_tab,
-    checks_tab,
-) = address.tabs(
-    {
-        "ties": t("Ties"),
-        "published": t("Published"),
-        "slices": t("Slices"),
-        "lists": t("Lists"),
-        "robustness": t("Robustness"),
-        "labels": t("Labels"),
-        "policy": t("Policy"),
-        "checks": t("Checks"),
-    },
-    "quality_tab",
-)
 measured = [row for row in rows if protocol in row.protocols]
 order = best_first(measured, metric, protocol) if protocol else []
-
-if study is not None and order:
-    if ties_tab.open:
-        with ties_tab:
+titles = {
+    "ties": t("Ties"),
+    "published": t("Published"),
+    "slices": t("Slices"),
+    "lists": t("Lists"),
+    "robustness": t("Robustness"),
+    "labels": t("Labels"),
+    "policy": t("Policy"),
+    "checks": t("Checks"),
+}
+if not order:  # what needs no run stays
+    titles = {name: titles[name] for name in ("checks", "labels")}
+tabs = dict(zip(titles, address.tabs(titles, "quality_tab"), strict=True))
+opened = next((name for name, tab in tabs.items() if tab.open), next(iter(tabs)))
+with tabs[opened]:
+    match opened:
+        case "ties" if study:
             who_is_better(study, order, metric, protocol, untied)
-    if published_tab.open:
-        with published_tab:
+        case "published" if study:
             published.section(study, order, metric, protocol)
-    if slices_tab.open:
-        with slices_tab:
+        case "slices" if study:
             by_slice(study, order, metric, protocol, untied)
-    if lists_tab.open:
-        with lists_tab:
+        case "lists" if study:
             list_tab(study, order, protocol)
-if robustness_tab.open:
-    with robustness_tab:
-        noise.section(study, order)
-if labels_tab.open:
-    with labels_tab:
-        labels.section()
-if policy_tab.open:
-    with policy_tab:
-        policies.section(study, order)
-if checks_tab.open:
-    with checks_tab:
-        checks.section(study, order)
+        case "robustness":
+            noise.section(study, order)
+        case "labels":
+            labels.section()
+        case "policy":
+            policies.section(study, order)
+        case "checks":
+            checks.section(study, order)
 widgets.caption(widgets.conditions(measured))
 widgets.method_card("quality")

@@ -32,6 +32,7 @@ def number_field(
     help: str | None = None,
     placeholder: str | None = None,
     whole: bool = False,
+    shown: str | None = None,
 ) -> float | None:
     """The number in a field; `None` when it is empty and has no default.
 
@@ -48,11 +49,12 @@ def number_field(
         help: shown at the label.
         placeholder: shown in an empty field.
         whole: whether a fraction is refused.
+        shown: Markdown above the field in place of the label, where that holds a name from data.
     """
     untouched = "" if default is None else as_typed(default)
     # set anew in every run, or the same field on another page would start untouched
     st.session_state[key] = _as_left(key, untouched)
-    typed = place.text_input(label, key=key, help=help, placeholder=placeholder)
+    typed = place.text_input(shown or label, key=key, help=help, placeholder=placeholder)
     _keep(key, typed, untouched)
     if not typed.strip():
         return default

@@ -27,6 +27,7 @@ def button(
     expected_s: float | None,
     *,
     longest_s: float | None = None,
+    usual_s: float | None = None,
     role: Role = "analyst",
     ready: bool = True,
     icon: str = ":material/play_arrow:",
@@ -38,8 +39,10 @@ def button(
         label: what it does.
         expected_s: of all that it queues; `None` where this machine has not measured it.
         longest_s: of the longest question among it; `None` takes the whole.
+        usual_s: from asking to the answer, as it was lately; told where the work itself was not
+            measured, and never a reason to turn the button off, as it holds the wait in line.
         role: that the work needs; below it the button does nothing.
-        ready: whether everything is chosen that it needs.
+        ready: whether everything is chosen that it needs; no time is told before.
         icon: of the button.
 
     Returns:
@@ -48,10 +51,8 @@ def button(
     allowed = access.may(role)
     longest_s = expected_s if longest_s is None else longest_s
     fits = longest_s is None or longest_s <= MEASUREMENT_LIMIT_S
-    if expected_s is None:
-        widgets.caption(t("How long this takes was not measured yet on this machine."))
-    else:
-        label = t("{what}, about {time}", what=label, time=number_format.about(expected_s))
+    if ready:
+        label = _timed(label, expected_s, usual_s)
     if longest_s is not None and not fits:
         st.warning(
             t(
@@ -70,10 +71,31 @@ def button(
     )
 
 
+def _timed(label: str, expected_s: float | None, usual_s: float | None) -> str:
+    """The label with the time of the work; where that is not known, what is known stands above."""
+    if expected_s is not None:
+        return t("{what}, about {time}", what=label, time=number_format.about(expected_s))
+    if usual_s is None:
+        widgets.caption(t("How long this takes has not been measured on this machine."))
+    else:
+        widgets.caption(
+            t(
+                "Such answers usually come {usual} after they are asked for, waiting in line "
+                "included.",
+                usual=number_format.duration(usual_s),
+            )
+        )
+    return label
+
+
 def ask(key: str, question: Request) -> None:
-    """Queue a question under `key`, in place of an earlier one."""
+    """Queue a question under `key`, in place of an earlier one; the same is not queued twice."""
+    kind, payload = kind_of(question), to_json(question)
+    earlier = widgets.asked(key, kind)
+    if earlier is not None and earlier.state in WAITING and earlier.payload == payload:
+        return
     widgets.forget(key)
-    widgets.ask(key, kind_of(question), to_json(question))
+    widgets.ask(key, kind, payload)
 
 
 def ask_each(key: str, questions: Mapping[str, Request]) -> None:
@@ -87,26 +109,33 @@ def ask_each(key: str, questions: Mapping[str, Request]) -> None:
         ask(f"{key}_{run_id}", question)
 
 
-def wait_each(key: str, names: Mapping[str, str]) -> None:
+def wait_each(key: str, kind: str, names: Mapping[str, str]) -> None:
     """Draw how far the questions of `ask_each` are, and what became of those without an answer.
+
+    Once none waits any more, those that were answered leave the address.
 
     Args:
         key: as in `ask_each`.
+        kind: of these questions.
         names: what each run is called, by run id.
     """
-    asked = {run_id: widgets.asked(f"{key}_{run_id}") for run_id in names}
-    ids = tuple(question.id for question in asked.values() if question is not None)
+    found = {run_id: widgets.asked(f"{key}_{run_id}", kind) for run_id in names}
+    asked = {run_id: question for run_id, question in found.items() if question is not None}
     for run_id, question in asked.items():
-        if question is not None and question.state == "failed":
+        if question.state == "failed":
             reason = retold(question.error or "") or t("it gave no reason")
             st.error(
                 number_format.plain(
                     t("{name} was not measured: {error}", name=names[run_id], error=reason)
                 )
             )
-    waiting = sum(question is not None and question.state in WAITING for question in asked.values())
+    waiting = sum(question.state in WAITING for question in asked.values())
     if waiting:
-        _poll(key, ids, waiting)
+        _poll(key, tuple(question.id for question in asked.values()), waiting)
+        return
+    for run_id, question in asked.items():
+        if question.state != "failed":
+            widgets.forget(f"{key}_{run_id}")
 
 
 @st.fragment(run_every=1.0)

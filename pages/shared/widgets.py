@@ -183,9 +183,14 @@ def _asked(key: str, kind: str) -> tuple[str | None, str]:
     return requests.get(key, (None, ""))
 
 
-def asked(key: str) -> RequestRow | None:
-    """The request under `key` as it stands; `None` where nothing was asked."""
-    request_id, _ = st.session_state.get("_requests", {}).get(key, (None, ""))
+def asked(key: str, kind: str) -> RequestRow | None:
+    """The request under `key` as it stands; `None` where nothing was asked.
+
+    Args:
+        key: as in `ask`.
+        kind: as in `ask`.
+    """
+    request_id, _ = _asked(key, kind)
     return None if request_id is None else records.ledger().answer(request_id)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import time
 
 import pandas as pd
 import pytest
@@ -48,12 +49,13 @@ def run(settings):
 class Machine:
     """Counts windows, none of which may open inside another: its end would free the machine."""
 
-    def __init__(self) -> None:
-        self.windows, self.inside = 0, False
+    def __init__(self, waiting_s: float = 0.0) -> None:
+        self.windows, self.inside, self.waiting_s = 0, False, waiting_s
 
     @contextlib.contextmanager
     def window(self):
         assert not self.inside
+        time.sleep(self.waiting_s)
         self.windows, self.inside = self.windows + 1, True
         try:
             yield
@@ -135,6 +137,45 @@ def test_a_label_curve_is_what_the_command_keeps(ask, settings, command_line):
     assert windows == 2 * 4 * (1 + people // 8)  # two draws of four rows: learned, then asked
 
 
+def test_a_curve_that_is_asked_for_loses_no_row_of_another(ask, settings):
+    label_files.folder(settings).joinpath("ring.json").unlink(missing_ok=True)
+    question = {"data": "ring", "labels": [30, 90], "methods": ["popularity"], "seeds": 1}
+    ask("label-curve", question)
+    first = label_files.read_all(settings)["ring"]
+    # the same conditions: another method and another number of labels come beside
+    again = question | {"methods": ["item-knn"], "labels": [90, 120]}
+    assert ask("label-curve", again)[0] == {"curve": "ring"}
+    merged = label_files.read_all(settings)["ring"]
+    places = [(row["labels"], row["method"]) for row in merged["rows"]]
+    assert places == [
+        (30, "Popularity"),
+        (90, "Popularity"),
+        (90, "Item-kNN"),
+        (120, "Item-kNN"),
+    ]
+    assert [row for row in merged["rows"] if row["method"] == "Popularity"] == first["rows"]
+    assert merged["plan"] == first["plan"] | {
+        "methods": ["popularity", "item-knn"],
+        "labels": [30, 90, 120],
+    }
+    assert set(merged["point_s"]) == {"popularity", "item-knn"}
+    # what is measured again is replaced
+    ask("label-curve", question)
+    assert len(label_files.read_all(settings)["ring"]["rows"]) == 4
+    # other conditions: a name of its own, and again the same one
+    other = question | {"seeds": 2}
+    assert ask("label-curve", other)[0] == {"curve": "ring-curve-2"}
+    assert ask("label-curve", other)[0] == {"curve": "ring-curve-2"}
+    assert len(label_files.read_all(settings)["ring"]["rows"]) == 4
+    # a file that cannot be read is left as it is
+    damaged = label_files.folder(settings) / "ring.json"
+    damaged.write_text("{", encoding="utf-8")
+    ask("label-curve", question)
+    assert damaged.read_text(encoding="utf-8") == "{"
+    for path in label_files.folder(settings).glob("*.json"):
+        path.unlink()
+
+
 def test_checks_of_a_data_set_are_what_the_command_keeps(ask, settings, command_line):
     content = load_dataset("ring", settings).content_hash
     done = command_line("data", "check", "ring", "--users", "10", "--candidates", "full")
@@ -149,6 +190,32 @@ def test_checks_of_a_data_set_are_what_the_command_keeps(ask, settings, command_
     assert without_clock(kept) == without_clock(by_command)
     assert (kept["protocol"], kept["users"], windows) == ("loo/full", 10, 5)
     assert noted[0] == "Popularity" and len(noted) == 5
+
+
+def test_seconds_of_a_check_leave_out_the_wait_for_the_machine(run, settings):
+    ledger, content = Ledger.open(settings), load_dataset("ring", settings).content_hash
+    shutil.rmtree(label_files.folder(settings), ignore_errors=True)
+    curve = {"data": "ring", "labels": [30], "methods": ["popularity"], "seeds": 1, "users": 8}
+    for kind, payload, seconds in (
+        (
+            "robustness",
+            {"run": run.id, "users": 8},
+            lambda: ledger.document(run.id, "robustness")["seconds"],
+        ),
+        (
+            "label-curve",
+            curve,
+            lambda: label_files.read_all(settings)["ring"]["point_s"]["popularity"],
+        ),
+        (
+            "check-data",
+            {"data": "ring", "users": 8},
+            lambda: check_files.read(content, settings)["seconds"],
+        ),
+    ):
+        machine = Machine(waiting_s=0.5)
+        answers.answer(kind, payload, settings, window=machine.window)
+        assert 0 < seconds() < 0.5 * machine.windows, kind
 
 
 def test_a_cleaned_version_is_what_the_command_stores(ask, settings, command_line):
@@ -192,7 +259,7 @@ def test_fetching_says_what_is_here_then(ask, settings):
         ("check-data", {"data": "ring", "split": "magic"}, "split is 'magic'"),
         ("check-data", {"data": "nothing"}, "no data set"),
         ("fetch-data", {"data": "nothing"}, "no data set"),
-        ("clean-data", {"data": "ring", "k_core": 99}, "nothing would be left"),
+        ("clean-data", {"data": "ring", "k_core": 99}, "left; .* with fewer interactions stay"),
         ("clean-data", {"data": "ring", "on": ["magic"]}, "unknown switch 'magic'"),
     ],
 )

@@ -58,7 +58,12 @@ def clean_and_store(
     cleaned, report = inspection.clean(dataset, switches, k_core)
     tell(report)
     if not len(cleaned.interactions):
-        raise UsageError(t("nothing would be left; switch something off or lower --k-core"))
+        raise UsageError(
+            t(
+                "nothing would be left; switch something off, or let users and items with fewer "
+                "interactions stay"
+            )
+        )
     if cleaned.content_hash == dataset.content_hash:
         return Cleaned(None, cleaned.content_hash, report)
     note = t("cleaned from {name}", name=name)
