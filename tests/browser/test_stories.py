@@ -180,7 +180,10 @@ def test_an_engineer_imports_a_messy_shop_and_measures_on_it(worked, open_page, 
     keep(page, "story-engineer-compared")
 
     go(page, "Profile")
-    page.get_by_role("combobox", name="Model or finished run").click()
+    subject = page.get_by_role("combobox", name="Model or finished run")
+    subject.scroll_into_view_if_needed()
+    page.wait_for_timeout(500)  # a menu closes when the page scrolls
+    subject.click()
     page.get_by_role("option", name=re.compile("Item-kNN")).click()
     for label, number in (("Candidates", "20"), ("History items", "5")):
         page.get_by_role("spinbutton", name=label).fill(number)
