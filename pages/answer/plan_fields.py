@@ -54,3 +54,12 @@ def whole(quantity: str, value: float) -> int:
     """
     bounds.check(**{quantity: value})
     return int(value)
+
+
+def readable(value: float) -> float:
+    """A number that a field starts from: six digits below 100,000, whole above.
+
+    >>> readable(98630.1369), readable(9863013.6986), readable(0.1234567)
+    (98630.1, 9863014.0, 0.123457)
+    """
+    return float(round(value)) if value >= 1e5 else float(f"{value:.6g}")

@@ -26,7 +26,7 @@ from llmrec_core.reading.planned import Subject
 from llmrec_core.reading.pricing import Pricing
 from llmrec_core.reading.row import Row, machine_of
 from pages.answer.plan_conditions import Conditions
-from pages.answer.plan_fields import number, optional, whole
+from pages.answer.plan_fields import number, optional, readable, whole
 from pages.shared import hardware, records, widgets
 from pages.shared.address import choose, remember
 
@@ -235,7 +235,7 @@ def first_box(served: Subject, asked: verdict.Traffic, pricing: Pricing) -> Type
         required=True,
     )
     columns = st.columns(4)
-    usual_daily, each, used = asked.requests_per_month / DAYS_PER_MONTH, 1.0, 1
+    usual_daily, each, used = readable(asked.requests_per_month / DAYS_PER_MONTH), 1.0, 1
     if way == "users":
         users = number(
             columns[0],
@@ -249,7 +249,10 @@ def first_box(served: Subject, asked: verdict.Traffic, pricing: Pricing) -> Type
         daily, used = users * each, 2
     elif way == "second":
         rate = number(
-            columns[0], t("Requests a second, mean of the day"), usual_daily / DAY_S, "plan_rate"
+            columns[0],
+            t("Requests a second, mean of the day"),
+            readable(asked.requests_per_month / DAYS_PER_MONTH / DAY_S),
+            "plan_rate",
         )
         bounds.check(requests_per_second=rate)
         daily = DAY_S * rate

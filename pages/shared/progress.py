@@ -71,7 +71,7 @@ def _time_left(runs: Sequence[RunRow]) -> None:
 
 def queue_buttons(study: records.Study, runs: Sequence[RunRow]) -> None:
     """Pause the queue of a study, or let it go on."""
-    pause, go_on, _ = st.columns([1, 1, 3])
+    pause, go_on, _ = st.columns([2, 2, 3])
     if pause.button(
         t("Pause the queue"),
         key="runs_pause_queue",

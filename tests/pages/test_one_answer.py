@@ -5,6 +5,7 @@ import re
 import pytest
 
 from llmrec_core.costmodel.facts.prices import DAYS_PER_MONTH
+from pages.answer.plan_fields import readable
 from tests.pages.test_pages import ROOT, unescaped
 
 FITS_NOTHING = {"p95": "0.01"}
@@ -63,7 +64,7 @@ def test_plan_starts_from_what_was_typed_and_lets_it_be_changed(open_page):
     app.text_input(key="budget").set_value("").run()
     app.switch_page(str(ROOT / "pages" / "answer" / "plan.py")).run()
     assert not app.exception
-    assert float(app.text_input(key="plan_daily").value) == pytest.approx(3e6 / DAYS_PER_MONTH)
+    assert float(app.text_input(key="plan_daily").value) == readable(3e6 / DAYS_PER_MONTH)
     assert float(app.text_input(key="plan_p95").value) == pytest.approx(1.1)
     chosen = app.selectbox(key="plan_model")
     assert chosen.options[chosen.index] == "EASE", "as Decide takes within 1.1 ms"
@@ -77,7 +78,7 @@ def test_plan_starts_from_what_was_typed_and_lets_it_be_changed(open_page):
 def test_plan_has_no_limit_until_one_is_typed(open_page):
     app = open_page("answer/plan.py")
     assert app.text_input(key="plan_p95").value == ""
-    assert float(app.text_input(key="plan_daily").value) == pytest.approx(1e7 / DAYS_PER_MONTH)
+    assert float(app.text_input(key="plan_daily").value) == readable(1e7 / DAYS_PER_MONTH)
     shown = unescaped(app)
     assert "329 k requests a day" in shown and "at p95 ≤" not in shown
     assert "Starts from 10.0 M requests a month and no latency limit." in shown
@@ -87,9 +88,9 @@ def test_plan_reads_a_month_of_the_address_as_days_seconds_and_users(open_page):
     typed = {"plan_model": "minilm-l6-h384", "requests": "30"}
     by_second = open_page("answer/plan.py", plan_way="second", **typed)
     daily = 30e6 / DAYS_PER_MONTH
-    assert float(by_second.text_input(key="plan_rate").value) == pytest.approx(daily / 86_400)
+    assert float(by_second.text_input(key="plan_rate").value) == readable(daily / 86_400)
     users = open_page("answer/plan.py", plan_way="users", **typed)
-    assert float(users.text_input(key="plan_users").value) == pytest.approx(daily)
+    assert float(users.text_input(key="plan_users").value) == readable(daily)
 
 
 @pytest.mark.parametrize(("budget", "said"), [("1", "is above the budget"), ("1e9", "keeps the")])
