@@ -33,6 +33,8 @@ class FixedWindows:
 
     def __exit__(self, *error: object) -> None: ...
 
+    def start(self, meter): ...
+
     def window(self, meter):
         window = Window([2.0] * 4, 8.0, 0.0, False, None, None, None, 10**6)
         meter.single.append(window)

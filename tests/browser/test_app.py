@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
 
 from pages.shared.navigation import MAP, NEEDS
 
@@ -109,7 +110,7 @@ def test_every_page_fits_a_phone_in_chinese_and_english(filled, open_page):
             settled(page)
             name = f"{address} in {language}"
             assert page.get_by_test_id("stException").count() == 0, name
-            assert page.get_by_test_id("stDialog").count() == 0, name
+            expect(page.get_by_test_id("stDialog")).to_have_count(0)
             main = page.get_by_test_id("stMain")
             assert main.evaluate("main => main.scrollWidth") <= 390, name
             title = page.locator("h1").first.inner_text()

@@ -94,8 +94,9 @@ def test_what_would_three_million_users_cost_on_an_l4(sample, open_page, answers
     page.get_by_role("combobox", name="Recommender").click()
     name = "MiniLM cross-encoder, 2 layers, full fine-tuning"
     page.get_by_role("option", name=name, exact=True).click()
+    page.wait_for_function("location.search.includes('plan_model=')")
     settled(page)
-    page.get_by_role("radio", name="Users", exact=True).click()
+    page.get_by_role("radio", name="Users", exact=True).click(timeout=120_000)
     field = page.get_by_role("textbox", name="Users", exact=True)
     field.fill("3,000,000")
     field.press("Enter")

@@ -118,7 +118,7 @@ def test_a_page_loaded_again_still_knows_what_it_asked(open_page, settings, ledg
     app.multiselect(key="quality_noise_runs").set_value([knn.id, reader.id]).run()
     app.button(key="quality_noise_ask").click().run()
     assert ids_in(app) == ids
-    assert ledger.questions_waiting() == 2
+    assert ledger.open_questions()["queued"] == 2
     # what was answered leaves the address at the end, what failed stays to be read
     for place in range(2):
         row = ledger.claim_request("w", measurements=True)

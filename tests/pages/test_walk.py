@@ -89,6 +89,12 @@ def tab_addresses(page: str) -> list[dict[str, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "address.tabs":
             names, key = node.args
+            if isinstance(names, ast.Name):  # as it was written first
+                names = next(
+                    line.value
+                    for line in tree.body
+                    if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == names.id
+                )
             assert isinstance(names, ast.Dict)
             return [{ast.literal_eval(key): ast.literal_eval(name)} for name in names.keys]
     return [{}]
