@@ -96,10 +96,10 @@ class PersonalLedger(Ledger):
         hidden = self.hidden_data()
         return [run for run in super().runs(study) if _data_of(run) not in hidden]
 
-    def active_runs(self) -> list[RunRow]:
-        """Return what works or waits and the person may see; see `Records.active_runs`."""
+    def running_runs(self) -> list[RunRow]:
+        """Return what works and the person may see; see `Records.running_runs`."""
         hidden = self.hidden_data()
-        return [run for run in super().active_runs() if _data_of(run) not in hidden]
+        return [run for run in super().running_runs() if _data_of(run) not in hidden]
 
     def run(self, run_id: str) -> RunRow:
         """Return one run.

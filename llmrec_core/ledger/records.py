@@ -55,12 +55,17 @@ class Records(Digests):
         with self.reading() as connection:
             return [RunRow(**row) for row in connection.execute(query).mappings()]
 
-    def active_runs(self) -> list[RunRow]:
-        """Return the runs of all studies that work, wait or are paused, those that work first."""
-        active = runs.c.state.in_(("running", "queued", "paused"))
-        query = sa.select(runs).where(active).order_by(runs.c.state != "running", runs.c.created)
+    def running_runs(self) -> list[RunRow]:
+        """Return the runs of all studies that work just now."""
+        query = sa.select(runs).where(runs.c.state == "running").order_by(runs.c.started)
         with self.reading() as connection:
             return [RunRow(**row) for row in connection.execute(query).mappings()]
+
+    def runs_waiting(self) -> int:
+        """Return how many runs of all studies wait in the queue."""
+        waiting = sa.select(sa.func.count()).where(runs.c.state == "queued")
+        with self.reading() as connection:
+            return int(connection.execute(waiting).scalar_one())
 
     def run(self, run_id: str) -> RunRow:
         """Return one run.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +33,7 @@ class Load:
     """The machine right now."""
 
     cpu: float
-    """Busy share of all cores since the last call, 0 … 1."""
+    """Busy share of all cores, see `busy_share`."""
     memory_used_bytes: int
     memory_bytes: int
     clock_hz: float | None
@@ -39,14 +42,39 @@ class Load:
     gpu_reason: str | None
 
 
+class _Processor:
+    """The busy share of a stretch of a second or more, for all who ask in this process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._read_at, self._share = -math.inf, 0.0  # the first reading is since the start
+
+    def share(self) -> float:
+        """Return the share, read anew when a second has passed."""
+        with self._lock:
+            if time.monotonic() - self._read_at >= SHORTEST_S:
+                self._read_at, self._share = time.monotonic(), psutil.cpu_percent(None) / 100
+            return self._share
+
+
+SHORTEST_S = 1.0
+"""A shorter stretch says nothing: two pages that ask at once would read 0 or 100 %."""
+_processor = _Processor()
+
+
+def busy_share() -> float:
+    """Busy share of all cores over the last second or more, 0 … 1, whoever asks."""
+    return _processor.share()
+
+
 def load() -> Load:
-    """Load since the last call in this process; the first call compares with the start of it."""
+    """The machine right now."""
     memory = psutil.virtual_memory()
     with Nvml() as nvml:
         gpus = tuple(_gpu_load(nvml, handle) for handle in nvml.handles())
         reason = None if gpus else nvml.reason
     return Load(
-        psutil.cpu_percent(interval=None) / 100,
+        busy_share(),
         memory.total - memory.available,
         memory.total,
         clock_hz(),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import psutil
 import streamlit as st
 
 from llmrec_core.language import t, tn
-from llmrec_core.profiling.live_load import load
+from llmrec_core.profiling.live_load import busy_share
 from llmrec_core.reading import number_format
 from pages.shared import frame, progress, records
 
@@ -21,10 +22,9 @@ def draw() -> None:
 
 def _work() -> str:
     ledger = records.ledger()
-    active = ledger.active_runs()
-    running = [run for run in active if run.state == "running"]
+    running = ledger.running_runs()
     questions = ledger.open_questions()
-    waits = _waits(sum(run.state == "queued" for run in active), questions["queued"])
+    waits = _waits(ledger.runs_waiting(), questions["queued"])
     workers = frame.live_workers()
     if not workers:
         return t("No worker is running. Start one: `python -m llmrec_core up`.") + waits
@@ -57,10 +57,10 @@ def _waits(runs: int, questions: int) -> str:
 
 
 def _machine() -> str:
-    now = load()
+    memory = psutil.virtual_memory()
     return t(
         "This machine: processor {busy:.0f} % busy, {used} of {memory} memory in use.",
-        busy=100 * now.cpu,
-        used=number_format.size(now.memory_used_bytes),
-        memory=number_format.size(now.memory_bytes),
+        busy=100 * busy_share(),
+        used=number_format.size(memory.total - memory.available),
+        memory=number_format.size(memory.total),
     )

@@ -288,7 +288,7 @@ OF_WORKERS = {
 """What workers, runs and commands do on behalf of nobody."""
 READING = {
     "actions", "close", "damaged", "owners", "open_questions", "questions_before", "reading",
-    "require_intact", "usual_answer_s", "where", "workers",
+    "require_intact", "runs_waiting", "usual_answer_s", "where", "workers",
 }  # fmt: skip
 """What shows nothing that belongs to one person, or is shown on pages of admins alone."""
 CHECKED_BEFORE = {"disown", "note", "own"}
