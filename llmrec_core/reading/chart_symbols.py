@@ -21,7 +21,15 @@ COLOURS = {
 }
 """By the group of a family. Each is at least 3 : 1 against a white and a dark page, and they can be
 told apart by readers who do not see red, green or blue: found by search, held to by a test."""
-FOR, AGAINST, WHOLE = "#3088f6", "#ff5e09", "#7a8296"
+SERIES = tuple(
+    COLOURS[group]
+    for group in (
+        *("cross-encoder", "two towers", "sequential", "cascade"),
+        *("decoder", "fusion", "hosted"),
+    )
+)
+"""The same colours for lines that stand for no kind, such as runs or devices."""
+FOR, AGAINST, WHOLE = COLOURS["cross-encoder"], COLOURS["two towers"], COLOURS["cheap"]
 """What speaks for an item, what against it, and a total."""
 TITLES = {
     "cheap": marked("Counts, words, factors"),

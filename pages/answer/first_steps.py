@@ -37,7 +37,9 @@ STEPS = (
 
 def done() -> tuple[bool, bool, bool]:
     """Whether data is here, own runs are queued, and both kinds have finished in one study."""
+    shown = frame.study()
     own = [study for study in records.studies() if not study.recorded]
+    own.sort(key=lambda study: study != shown)  # its rows are read already
     answered = any(_both_kinds(records.rows(study)) for study in own)
     return bool(own or records.dataset_names()), bool(own), answered
 

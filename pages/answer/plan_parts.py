@@ -12,6 +12,7 @@ from llmrec_core.costmodel.plan.planner import Need, Plan, Step
 from llmrec_core.costmodel.plan.traffic import Traffic
 from llmrec_core.language import language, t, tn
 from llmrec_core.reading import number_format, planned
+from llmrec_core.reading.chart_symbols import SERIES
 from llmrec_core.reading.planned import Subject
 from llmrec_core.reading.pricing import Pricing
 from llmrec_core.reading.row import Row
@@ -124,7 +125,7 @@ def every_device(title: str, traffic: Traffic, listed: Sequence[Plan]) -> None:
                 [mark(plan) for plan in priced],
                 t("Cheapest plan on each device"),
                 t("$ per month"),
-                "#3088f6",
+                SERIES[0],
             ),
             key="plan_chart",
             config=CONFIG,

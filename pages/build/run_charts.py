@@ -11,12 +11,13 @@ import streamlit as st
 
 from llmrec_core.language import marked, t
 from llmrec_core.reading import number_format
+from llmrec_core.reading.chart_symbols import SERIES
 from llmrec_core.reading.pareto import EDGE
-from llmrec_core.reading.several_runs import Axis
+from llmrec_core.reading.several_runs import MOST, Axis
 from pages.shared.charts import CONFIG, GREY, shape, short, tick_label
 
-RUNS = ("#3088f6", "#ff5e09", "#2c6e50", "#7f1cff", "#c90001", "#ae8e57")
-"""One colour a run, told apart by readers who see red and green alike; lines differ in dash too."""
+RUNS = SERIES[:MOST]
+"""One colour a run; lines differ in dash too."""
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 CURVES = {
     "train_loss": marked("training loss (nats)"),
@@ -25,7 +26,7 @@ CURVES = {
 }
 BLEND = "blend_valid_ndcg@10"
 """The one curve that is not over training steps: a cascade's weight of its language model."""
-PARTS = ("#8a93a6", "#3088f6", "#ff5e09")
+PARTS = (GREY, *SERIES[:2])
 
 
 def draw_curves(tables: Mapping[str, pd.DataFrame], key: str) -> None:

@@ -10,7 +10,6 @@ import plotly.graph_objects as go
 
 from llmrec_core.language import t
 from llmrec_core.reading import chart_symbols, number_format
-from llmrec_core.reading.chart_symbols import AGAINST, FOR, WHOLE
 from llmrec_core.reading.pareto import EDGE
 from llmrec_core.reading.table import Table
 
@@ -64,9 +63,9 @@ def waterfall(
             text=[f"{base:.3f}", *(f"{value:+.3f}" for value in values), f"{prediction:.3f}"],
             textposition="outside",
             connector={"line": {"color": GREY, "width": 1, "dash": "dot"}},
-            increasing={"marker": {"color": FOR}},
-            decreasing={"marker": {"color": AGAINST}},
-            totals={"marker": {"color": WHOLE}},
+            increasing={"marker": {"color": chart_symbols.FOR}},
+            decreasing={"marker": {"color": chart_symbols.AGAINST}},
+            totals={"marker": {"color": chart_symbols.WHOLE}},
             hovertemplate="%{customdata}<br>%{text}<extra></extra>",
             customdata=[
                 t("Score with an empty history"),

@@ -10,9 +10,8 @@ import plotly.graph_objects as go
 from llmrec_core.costmodel.calibrate.evidence import REGIMES, Residual
 from llmrec_core.language import t
 from llmrec_core.reading import number_format
+from llmrec_core.reading.chart_symbols import SERIES
 from pages.shared.charts import GREY, tick_label
-
-TONES = ("#3088f6", "#ff5e09", "#2c6e50", "#7f1cff", "#c90001", "#ae8e57", "#8b44a0")
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ def calibration(lines: Mapping[str, Sequence[tuple[float, float]]]) -> go.Figure
             name=t("perfect"),
         )
     )
-    for place, (tone, (name, points)) in enumerate(zip(TONES * 2, lines.items(), strict=False)):
+    for place, (tone, (name, points)) in enumerate(zip(SERIES * 2, lines.items(), strict=False)):
         figure.add_trace(
             go.Scatter(
                 x=[100 * level for level, _ in points],
@@ -140,7 +139,7 @@ def calibration(lines: Mapping[str, Sequence[tuple[float, float]]]) -> go.Figure
 def residuals(rows: Sequence[Residual]) -> go.Figure:
     """Predicted over measured of each row by GPU, one colour a regime; 1 is perfect."""
     figure = go.Figure()
-    for tone, (regime, title) in zip(TONES, REGIMES.items(), strict=False):
+    for tone, (regime, title) in zip(SERIES, REGIMES.items(), strict=False):
         drawn = [row for row in rows if row.regime == regime]
         if drawn:
             figure.add_trace(
@@ -190,7 +189,7 @@ class Line:
 def curve(lines: Sequence[Line]) -> go.Figure:
     """Dollars a month of the cheapest plan against users, each line with its 80 % band."""
     figure = go.Figure()
-    for tone, line in zip(TONES, lines, strict=False):
+    for tone, line in zip(SERIES, lines, strict=False):
         figure.add_trace(_band(line, tone))
         figure.add_trace(_line(line, tone))
     figure.update_layout(
