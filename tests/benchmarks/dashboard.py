@@ -24,6 +24,7 @@ from pathlib import Path
 
 import psutil
 from playwright.sync_api import Page, sync_playwright
+from websockets.exceptions import WebSocketException
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
@@ -100,8 +101,8 @@ def session(port: int, number: int, views: int) -> int:
         with visitor(port) as socket:
             for view in range(views):
                 errors += draw(socket, ADDRESSES[(number + view) % len(ADDRESSES)], PATIENCE_S)
-    except Exception as error:  # noqa: BLE001 - whatever goes wrong for a visitor counts
-        errors.append(str(error))
+    except (OSError, WebSocketException, TimeoutError) as error:
+        errors.append(f"{type(error).__name__}: {error}")
     for error in errors:
         print(error, file=sys.stderr)
     return len(errors)
