@@ -224,6 +224,18 @@ def plain(text: object) -> str:
     return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|$~:&])", r"\\\1", flat)
 
 
+def code_span(text: str) -> str:
+    """Text as a span of code in Markdown, in which nothing has a meaning.
+
+    >>> code_span("report --study x"), code_span("a`b")
+    ('`report --study x`', '`` a`b ``')
+    """
+    flat = " ".join(text.split())
+    longest = max(map(len, re.findall("`+", flat)), default=0)
+    fence = "`" * (longest + 1)
+    return f"{fence} {flat} {fence}" if longest else f"{fence}{flat}{fence}"
+
+
 def to_csv(frame: pd.DataFrame) -> bytes:
     """The table as UTF-8 CSV with formula starts in text cells and headers made harmless."""
     safe = frame.rename(columns=safe_cell)

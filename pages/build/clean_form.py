@@ -10,7 +10,8 @@ import streamlit as st
 from llmrec_core.contract.requests import CleanDataRequest, kind_of
 from llmrec_core.data.cleaning.checks import CHECKS
 from llmrec_core.language import t
-from pages.shared import measuring, records, widgets
+from pages.shared import fields, measuring, records, widgets
+from pages.shared.fields import whole_field
 
 KEY = "data_clean"
 ACTING = {check.name: check for check in CHECKS if check.action}
@@ -31,19 +32,20 @@ def show(name: str) -> None:
             format_func=_words,
             key=f"{KEY}_rules",
         )
-        k_core = st.number_input(
+        k_core = whole_field(
+            st.container(),
             t("Fewest interactions of a user and an item that stay"),
-            0,
-            1_000,
-            0,
-            key=f"{KEY}_k_core",
+            f"{KEY}_k_core",
+            default=0,
+            low=0,
+            high=1_000,
             help=t("Repeated until all have so many; 0 keeps everybody."),
         )
         question = CleanDataRequest(
             data=name,
             on=tuple(rule for rule in chosen if rule not in USUAL),
             off=tuple(rule for rule in USUAL if rule not in chosen),
-            k_core=int(k_core),
+            k_core=k_core,
         )
         kind, key = kind_of(question), f"{KEY}_{name}"
         ledger = records.ledger()
@@ -53,6 +55,7 @@ def show(name: str) -> None:
             None,
             usual_s=ledger.usual_answer_s(kind),
             role=ledger.role_for_data(name),
+            ready=not fields.refused(KEY),
         ):
             measuring.ask(key, question)
         _result(name, widgets.answer(key, kind))

@@ -11,7 +11,7 @@ from llmrec_core.contract.requests import CheckDataRequest, kind_of
 from llmrec_core.language import marked, t
 from llmrec_core.reading import check_results, number_format
 from llmrec_core.reading.row import Row
-from pages.shared import measuring, records, tables, widgets
+from pages.shared import fields, measuring, records, tables, widgets
 
 KEY = "quality_data_check"
 SPLITS = {
@@ -54,15 +54,23 @@ def _data(rows: Sequence[Row]) -> None:
     split = split_column.selectbox(
         t("Withheld"), list(SPLITS), format_func=lambda name: t(SPLITS[name]), key=f"{KEY}_split"
     )
-    users = users_column.number_input(t("Users"), 1, 100_000, 400, key=f"{KEY}_users")
+    users = fields.whole_field(
+        users_column, t("Users"), f"{KEY}_users", default=400, low=1, high=100_000
+    )
     dataset = records.dataset(data)
     content_hash = dataset.content_hash
     body = check_files.read(content_hash, records.settings())
-    question = CheckDataRequest(data=data, split=split, users=int(users))
+    question = CheckDataRequest(data=data, split=split, users=users)
     seconds = expected_time.of_data_check(question, dataset, body)
     usual_s = records.ledger().usual_answer_s(kind_of(question))
     key = f"{KEY}_{content_hash}"
-    if measuring.button(f"{KEY}_ask", t("Check this data set"), seconds, usual_s=usual_s):
+    if measuring.button(
+        f"{KEY}_ask",
+        t("Check this data set"),
+        seconds,
+        usual_s=usual_s,
+        ready=not fields.refused(KEY),
+    ):
         measuring.ask(key, question)
     widgets.answer(key, kind_of(question))
     if body is not None:

@@ -11,7 +11,7 @@ from llmrec_core.language import t
 from llmrec_core.ledger.json_values import Json
 from llmrec_core.reading import check_results, number_format
 from llmrec_core.retelling import retold
-from pages.shared import charts, measuring, records, tables, widgets
+from pages.shared import charts, fields, measuring, records, tables, widgets
 
 KEY = "quality_label_curve"
 
@@ -70,8 +70,12 @@ def _ask(stored: dict[str, Json]) -> None:
         return
     data_column, seeds_column, users_column = st.columns([2, 1, 1])
     data = data_column.selectbox(t("Data set"), names, key=f"{KEY}_data")
-    seeds = seeds_column.number_input(t("Draws of the labels"), 1, 20, 3, key=f"{KEY}_seeds")
-    users = users_column.number_input(t("Users"), 1, 100_000, 200, key=f"{KEY}_users")
+    seeds = fields.whole_field(
+        seeds_column, t("Draws of the labels"), f"{KEY}_seeds", default=3, low=1, high=20
+    )
+    users = fields.whole_field(
+        users_column, t("Users"), f"{KEY}_users", default=200, low=1, high=100_000
+    )
     methods = st.multiselect(
         t("Methods"),
         list(METHODS),
@@ -96,11 +100,14 @@ def _ask(stored: dict[str, Json]) -> None:
         data=data,
         labels=tuple(sorted(labels)),
         methods=tuple(methods),
-        seeds=int(seeds),
-        users=int(users),
+        seeds=seeds,
+        users=users,
     )
     if measuring.button(
-        f"{KEY}_ask", t("Measure a curve"), expected_time.of_label_curve(question, stored.values())
+        f"{KEY}_ask",
+        t("Measure a curve"),
+        expected_time.of_label_curve(question, stored.values()),
+        ready=not fields.refused(KEY),
     ):
         measuring.ask(KEY, question)
     answer = widgets.answer(KEY, kind_of(question))

@@ -75,10 +75,14 @@ def section(
         key=f"{key}_runs",
         placeholder=t("none"),
     )
-    users = int(
-        users_column.number_input(
-            t("Users"), 1, MOST_USERS, USERS, key=f"{key}_users", help=t("Fixed by their seed.")
-        )
+    users = fields.whole_field(
+        users_column,
+        t("Users"),
+        f"{key}_users",
+        default=USERS,
+        low=1,
+        high=MOST_USERS,
+        help=t("Fixed by their seed."),
     )
     seconds = [expected_s(row, users) for row in ours if row.run_id in chosen]
     if measuring.button(

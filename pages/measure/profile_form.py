@@ -14,7 +14,7 @@ from llmrec_core.reading.record_fields import title_of
 from llmrec_core.reading.row import Row, batch_of
 from llmrec_core.reading.table import Column, Table, make
 from llmrec_core.types import Measurement
-from pages.shared import charts, tables, widgets
+from pages.shared import charts, fields, tables, widgets
 
 MODELS = ("minilm-l6", "smollm2-135m")
 PRECISIONS = ("fp32", "int8-dynamic", "int8", "int4", "bf16", "fp16", "tf32")
@@ -41,9 +41,15 @@ def form(rows: Sequence[Row]) -> None:
         bits = precision.selectbox(t("Precision"), PRECISIONS, key="profile_bits")
         where = device.selectbox(t("Device"), ("auto", "cpu", "cuda"), key="profile_device")
         batch, candidates, history = st.columns(3)
-        size = batch.number_input(t("Requests at a time"), 1, 256, 1, key="profile_batch")
-        many = candidates.number_input(t("Candidates"), 2, 10_000, 100, key="profile_candidates")
-        items = history.number_input(t("History items"), 0, 200, 10, key="profile_history")
+        size = fields.whole_field(
+            batch, t("Requests at a time"), "profile_batch", default=1, low=1, high=256
+        )
+        many = fields.whole_field(
+            candidates, t("Candidates"), "profile_candidates", default=100, low=2, high=10_000
+        )
+        items = fields.whole_field(
+            history, t("History items"), "profile_history", default=10, low=0, high=200
+        )
         grid = st.toggle(
             t("Per layer, and a grid of sizes"),
             key="profile_grid_asked",
@@ -61,15 +67,15 @@ def form(rows: Sequence[Row]) -> None:
                 "above, or switch the grid off."
             )
         )
-    elif sent and chosen:
+    elif sent and chosen and not fields.refused("profile_"):
         subject_key = "run" if chosen in ids else "model"
         payload = {
             subject_key: chosen,
             "precision": bits,
             "device": where,
-            "batch": int(size),
-            "candidates": int(many),
-            "history": int(items),
+            "batch": size,
+            "candidates": many,
+            "history": items,
         }
         if grid:
             payload = {"model": chosen, "precision": bits, "device": where, "grid": True}

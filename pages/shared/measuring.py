@@ -170,4 +170,4 @@ def _waiting(request_ids: tuple[str, ...]) -> list[RequestRow]:
 def from_terminal(command: str) -> None:
     """Draw the command that does the same, for those who look for it."""
     with st.expander(t("From a terminal")):
-        st.code(command, language=None)
+        st.caption(number_format.code_span(command))

@@ -186,7 +186,7 @@ def test_an_engineer_imports_a_messy_shop_and_measures_on_it(worked, open_page, 
     subject.click()
     page.get_by_role("option", name=re.compile("Item-kNN")).click()
     for label, number in (("Candidates", "20"), ("History items", "5")):
-        page.get_by_role("spinbutton", name=label).fill(number)
+        page.get_by_role("textbox", name=label, exact=True).fill(number)
     page.get_by_role("button", name="Measure", exact=True).click()
     page.get_by_text(re.compile("answers a request in")).wait_for(timeout=300_000)
     expect(page.get_by_text(re.compile("The measurement took"))).to_be_visible()

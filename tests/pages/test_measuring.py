@@ -72,7 +72,7 @@ def test_robustness_of_chosen_runs_is_queued_watched_and_shown(open_page, settin
     assert "Not measured yet" in words(app)
     knn, reader = run_of(ledger, KNN), run_of(ledger, READER)
     app.multiselect(key="quality_noise_runs").set_value([knn.id, reader.id])
-    app.number_input(key="quality_noise_users").set_value(50).run()
+    app.text_input(key="quality_noise_users").set_value("50").run()
     button = app.button(key="quality_noise_ask")
     # Half of the requests of the reader take 76 ms and of item-kNN 0.72 ms. The reader is asked
     # without noise, under two of histories and three of titles: 50 × (6 × 0.076 + 3 × 0.00072) s.
@@ -184,7 +184,7 @@ def test_what_the_worker_would_give_up_is_not_queued(open_page, settings, ledger
     app = open_page(QUALITY, settings.home, quality_tab="robustness")
     decoder = run_of(ledger, "SmolLM2 yes/no")
     app.multiselect(key="quality_noise_runs").set_value([decoder.id])
-    app.number_input(key="quality_noise_users").set_value(400).run()  # 6 × 400 × 2.16 s
+    app.text_input(key="quality_noise_users").set_value("400").run()  # 6 × 400 × 2.16 s
     assert app.button(key="quality_noise_ask").disabled
     assert "would take about 86 min, and the worker gives up after 30 min" in words(app)
 
@@ -269,7 +269,7 @@ def test_the_command_quotes_the_name_of_a_study(open_page, settings):
     synthetic.write_study(settings, "mine; all", rows=synthetic.ROWS[:1]).close()
     app = open_page(QUALITY, settings.home, quality_tab="robustness")
     shown = [line for line in words(app).splitlines() if "--study" in line]
-    assert shown == ["python -m llmrec_core robustness --study 'mine; all'"]
+    assert shown == ["`python -m llmrec_core robustness --study 'mine; all'`"]
 
 
 # ── data sets ────────────────────────────────────────────────────────────────────────────────────
@@ -279,7 +279,7 @@ def test_a_label_curve_is_queued_and_shown(open_page, settings, ledger):
     app = open_page(QUALITY, settings.home, quality_tab="labels")
     app.multiselect(key="quality_label_curve_methods").set_value(["popularity"])
     assert app.multiselect(key="quality_label_curve_labels_ring").value == [40 * 4]
-    app.number_input(key="quality_label_curve_seeds").set_value(2).run()
+    app.text_input(key="quality_label_curve_seeds").set_value("2").run()
     assert "has not been measured on this machine" in words(app)
     app.button(key="quality_label_curve_ask").click().run()
     asked = ledger.claim_request("w", measurements=True)
@@ -305,7 +305,7 @@ def test_a_label_curve_is_queued_and_shown(open_page, settings, ledger):
 def test_a_data_set_is_checked_and_the_checks_are_shown(open_page, settings, ledger):
     app = open_page(QUALITY, settings.home, quality_tab="checks")
     app.selectbox(key="quality_data_check_split").select("time")
-    app.number_input(key="quality_data_check_users").set_value(10).run()
+    app.text_input(key="quality_data_check_users").set_value("10").run()
     app.button(key="quality_data_check_ask").click().run()
     asked = ledger.claim_request("w", measurements=True)
     assert (asked.kind, asked.payload) == (
@@ -329,9 +329,9 @@ def test_a_data_set_is_checked_and_the_checks_are_shown(open_page, settings, led
     button = "quality_data_check_ask"
     assert app.button(key=button).label == "Check this data set, about 7 s"
     # twice the people take twice the time, and there are no more than 40
-    app.number_input(key="quality_data_check_users").set_value(20).run()
+    app.text_input(key="quality_data_check_users").set_value("20").run()
     assert app.button(key=button).label == "Check this data set, about 14 s"
-    app.number_input(key="quality_data_check_users").set_value(400).run()
+    app.text_input(key="quality_data_check_users").set_value("400").run()
     assert app.button(key=button).label == "Check this data set, about 28 s"
     # other families say nothing about these
     check_files.write(content | {"users": 10, "rows": rows[:2], "seconds": 7.0}, settings)
@@ -359,7 +359,7 @@ def test_a_data_set_is_cleaned_from_its_page(open_page, settings, ledger):
     assert rules.label == "What to remove or repair"
     assert "duplicates" in rules.value and "bots" not in rules.value
     rules.set_value([*(rule for rule in rules.value if rule != "duplicates"), "bots"])
-    app.number_input(key="data_clean_k_core").set_value(20).run()
+    app.text_input(key="data_clean_k_core").set_value("20").run()
     app.button(key="data_clean_ask").click().run()
     asked = ledger.claim_request("w", measurements=True)
     question = {"data": "ring", "on": ["bots"], "off": ["duplicates"], "k_core": 20}

@@ -79,3 +79,12 @@ def test_an_untouched_field_follows_the_default_of_another_study(open_page, tmp_
     app.session_state["train_users"] = "77"
     app.run()
     assert app.text_input(key="train_users").value == usual
+
+
+def test_profile_refuses_a_fraction_of_a_candidate_and_sends_nothing(open_page, tmp_path):
+    ledger = synthetic.write_study(Settings(tmp_path, f"sqlite:///{tmp_path / 'ledger.db'}", 30.0))
+    app = open_page("measure/profile.py", tmp_path)
+    app.text_input(key="profile_candidates").set_value("12,5")
+    app.main.get("button")[0].click().run()
+    assert refusals(app) == ["Candidates is 12.5; expected a whole number from 2 to 10,000"]
+    assert ledger.claim_request("w") is None

@@ -325,7 +325,7 @@ def test_profile_another_figure_changes_the_chart_and_a_request_is_sent(open_pag
     app = open_page("measure/profile.py", tmp_path)
     app.selectbox(key="profile_figure").select("energy_per_request_j").run()
     assert "Not measured for all rows: no NVML energy counter" in unescaped(app)
-    app.number_input(key="profile_candidates").set_value(50)
+    app.text_input(key="profile_candidates").set_value("50")
     app.main.get("button")[0].click().run()
     asked = ledger.claim_request("w")
     assert asked.kind == "profile"
