@@ -134,6 +134,15 @@ class Person:
 
 LOCAL = Person("local", "admin")
 """Whoever sits at this machine: the files are theirs anyway."""
+GUEST = Person("guest", "viewer")
+"""Whoever looks at pages that are served to be read only, where nobody logs in."""
+READ_ONLY = "LLMREC_READ_ONLY"
+"""Variable that, being 1, lets everybody who opens the pages only read."""
+
+
+def for_reading(person: Person) -> Person:
+    """The same person where the pages are served to be read only: nobody has more than a look."""
+    return GUEST if person == LOCAL else Person(person.name, "viewer")
 
 
 def read_access(settings: Settings) -> Access:

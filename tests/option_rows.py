@@ -143,6 +143,7 @@ CHANGES: dict[str, dict[str, tuple[str, str]]] = {
         "--usd-per-month": (REPORT, f"{REPORT} --usd-per-month 500"),
         "--p95-ms": (REPORT, f"{REPORT} --p95-ms 90"),
         "--usd-per-million": (REPORT, f"{REPORT} --usd-per-million 3"),
+        "--share-of-best": (REPORT, f"{REPORT} --share-of-best 0.5"),
         "--hit-worth-usd": (REPORT, f"{REPORT} --hit-worth-usd 2"),
         "--usd-per-hour": (REPORT, f"{REPORT} --usd-per-hour 9"),
         "--utilisation": (

@@ -38,6 +38,10 @@ def report(
     usd_per_million: Annotated[
         float | None, typer.Option(help="Highest price of a million requests [no limit].")
     ] = None,
+    share_of_best: Annotated[
+        float | None,
+        typer.Option(help="Share of the best quality to reach, 0.01 to 1 [the best]."),
+    ] = None,
     hit_worth_usd: Annotated[
         float | None, typer.Option(help="What one hit brings, in dollars [0.001].")
     ] = None,
@@ -66,6 +70,7 @@ def report(
             "usd_per_month": usd_per_month,
             "p95_s": p95_ms,
             "usd_per_million": usd_per_million,
+            "share_of_best": share_of_best,
             "hit_worth_usd": hit_worth_usd,
             "usd_per_hour": usd_per_hour,
             "utilisation": utilisation,

@@ -143,11 +143,15 @@ def up(
         bool,
         typer.Option("--without-login", help="Anybody who reaches the address may come in."),
     ] = False,
+    read_only: Annotated[
+        bool,
+        typer.Option("--read-only", help="Whoever comes in may look and ask, and change nothing."),
+    ] = False,
 ) -> None:
     """The app: web and worker together, until Ctrl-C."""
     import os
 
-    from llmrec_core.access import accepted_hosts, check_web, read_access
+    from llmrec_core.access import READ_ONLY, accepted_hosts, check_web, read_access
     from llmrec_core.running.services import Services
 
     settings, ledger = open_ledger()
@@ -162,6 +166,8 @@ def up(
     )
     if without_login:
         os.environ["LLMREC_WITHOUT_LOGIN"] = "1"
+    if read_only:
+        os.environ[READ_ONLY] = "1"
     with Services(settings, ledger, port, host=host) as services:
         print(_address(services.address), flush=True)
         _keep_for_ever(services.keep)

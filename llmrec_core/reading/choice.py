@@ -1,7 +1,7 @@
-"""The row to take within limits, in one sentence, and how sure that choice is.
+"""The row to take within limits, in one sentence, and why not the next best.
 
 The choice takes the best quality within the limits, then the cheapest row that cannot be told apart
-from it.
+from it. A reader who asks for a share of the best quality gets the cheapest row that reaches it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ class NotKept:
 
     words: str
     unknown: Literal["", "latency", "price"] = ""
-    """The cost that is not known; empty where it is above the limit."""
+    """The cost that is not known; empty where the limit is broken."""
+    of_cost: bool = True
+    """Whether a faster or cheaper machine could keep it."""
 
 
 @dataclass(frozen=True)
@@ -86,22 +88,51 @@ class Question:
         return gap is not None and not distinguishable(gap)
 
 
-def broken_limits(row: Row, limits: Limits, pricing: Pricing) -> list[str]:
-    """The limits a row does not keep, in words; an unmeasured cost does not keep a limit."""
-    return [limit.words for limit in not_kept(row, limits, pricing)]
+@dataclass(frozen=True)
+class Terms:
+    """What a row has to keep: limits of cost, and a share of the quality of the best row."""
 
+    limits: Limits
+    question: Question
+    best: Row | None = None
+    """The best of the rows compared, whatever it costs; without one no share is asked for."""
 
-def not_kept(row: Row, limits: Limits, pricing: Pricing) -> list[NotKept]:
-    """The limits that a row breaks or is not known to keep."""
-    return [
-        limit
-        for limit in (
+    def not_kept(self, row: Row) -> list[NotKept]:
+        """The limits that a row breaks or is not known to keep."""
+        limits, pricing = self.limits, self.question.pricing
+        asked = (
             _too_slow(row, limits.p95_s),
             _too_dear(row, limits.usd_per_million, pricing),
             _over_budget(row, limits, pricing),
+            self._too_poor(row),
         )
-        if limit is not None
-    ]
+        return [limit for limit in asked if limit is not None]
+
+    def broken(self, row: Row) -> list[str]:
+        """The limits a row does not keep, in words; an unmeasured cost does not keep a limit."""
+        return [limit.words for limit in self.not_kept(row)]
+
+    def kept(self, rows: Sequence[Row]) -> list[Row]:
+        """The rows that keep all limits, in their order."""
+        return [row for row in rows if not self.not_kept(row)]
+
+    def _too_poor(self, row: Row) -> NotKept | None:
+        share = self.limits.share_of_best
+        if share is None or self.best is None:
+            return None
+        value, best = self.question.value(row), self.question.value(self.best)
+        if value >= share * best:
+            return None
+        return NotKept(
+            t(
+                "its {title} of {value:.3f} is {reached} of the best, below {share}",
+                title=self.question.title,
+                value=value,
+                reached=number_format.share(value / best),
+                share=number_format.share(share),
+            ),
+            of_cost=False,
+        )
 
 
 def _too_slow(row: Row, limit: float | None) -> NotKept | None:
@@ -194,19 +225,22 @@ def _monthly_by_tokens(row: Row, requests_per_month: float, p95_s: float | None)
     return Measurement("usd_per_month", price.value * requests_per_month / 1e6, "usd")
 
 
-def failing(
-    choice: Choice, rows: Sequence[Row], limits: Limits, pricing: Pricing = AS_RECORDED
-) -> list[Row]:
+def failing(choice: Choice, rows: Sequence[Row], limits: Limits, question: Question) -> list[Row]:
     """The rows that a faster or cheaper machine could bring within the limits.
 
     These are the next best row, or all finished ones when none keeps the limits.
     """
     if choice.row is None and choice.next_best is None:
         return []
-    if choice.row is None:
-        return [row for row in rows if row.state == "finished"]
-    other = choice.next_best
-    return [other] if other is not None and broken_limits(other, limits, pricing) else []
+    ranked = best_first(rows, question.metric, question.protocol, question.slice)
+    terms = Terms(limits, question, ranked[0])
+
+    def of_cost(row: Row) -> bool:
+        limits_of_row = terms.not_kept(row)
+        return bool(limits_of_row) and all(limit.of_cost for limit in limits_of_row)
+
+    asked = ranked if choice.row is None else [choice.next_best]
+    return [row for row in asked if row is not None and of_cost(row)]
 
 
 def pick(rows: Sequence[Row], limits: Limits, question: Question) -> tuple[Row, Row] | None:
@@ -217,15 +251,16 @@ def pick(rows: Sequence[Row], limits: Limits, question: Question) -> tuple[Row, 
         limits: of the reader.
         question: what is chosen by.
     """
-    feasible = [row for row in rows if not broken_limits(row, limits, question.pricing)]
+    feasible = Terms(limits, question, rows[0]).kept(rows)
     if not feasible:
         return None
     best = feasible[0]
-    chosen = min(
-        (row for row in feasible if row is best or question.tied(best, row)),
-        key=lambda row: price_or_infinity(row, question.pricing),
+    good_enough = (
+        feasible
+        if limits.share_of_best is not None
+        else [row for row in feasible if row is best or question.tied(best, row)]
     )
-    return chosen, best
+    return min(good_enough, key=lambda row: price_or_infinity(row, question.pricing)), best
 
 
 def choose(rows: Sequence[Row], limits: Limits, question: Question) -> Choice:
@@ -244,22 +279,20 @@ def choose(rows: Sequence[Row], limits: Limits, question: Question) -> Choice:
             return _too_few(question.slice, people)
     picked = pick(ranked, limits, question)
     if picked is None:
-        return _nothing_fits(ranked, limits, question.pricing)
+        return _nothing_fits(ranked, limits, question)
     chosen, best = picked
-    sentence = _taken(chosen, best, question)
+    terms = Terms(limits, question, ranked[0])
+    sentence = _taken(chosen, best, terms)
     # a row whose language model has no say is its retriever once more, at a higher price
     others = [row for row in ranked if row is not chosen and not row.language_model_silent]
     if not others:
         alone = t("There is no other finished run to compare it with.")
         return Choice(chosen, None, sentence, alone)
     better = [
-        row
-        for row in others
-        if question.value(row) >= question.value(chosen)
-        and broken_limits(row, limits, question.pricing)
+        row for row in others if question.value(row) >= question.value(chosen) and terms.broken(row)
     ]
     next_best = better[0] if better else best if best is not chosen else others[0]
-    why_broken = "; ".join(broken_limits(next_best, limits, question.pricing))
+    why_broken = "; ".join(terms.broken(next_best))
     if why_broken:
         fails = t("The next best, {name}, fails: {why}.", name=next_best.name, why=why_broken)
         return Choice(chosen, next_best, sentence, fails)
@@ -283,9 +316,13 @@ def _too_few(name: str, people: int) -> Choice:
     return Choice(None, None, few, "")
 
 
-def _nothing_fits(ranked: Sequence[Row], limits: Limits, pricing: Pricing) -> Choice:
-    nearest = min(ranked, key=lambda row: row.request_figure("latency_p95_s").value or float("inf"))
-    reasons = "; ".join(broken_limits(nearest, limits, pricing))
+def _nothing_fits(ranked: Sequence[Row], limits: Limits, question: Question) -> Choice:
+    terms = Terms(limits, question, ranked[0])
+    good_enough = [row for row in ranked if all(limit.of_cost for limit in terms.not_kept(row))]
+    nearest = min(
+        good_enough, key=lambda row: row.request_figure("latency_p95_s").value or float("inf")
+    )
+    reasons = "; ".join(terms.broken(nearest))
     sentence = (
         t("Nothing measured or predicted keeps these limits.")
         if any(row.predicted for row in ranked)
@@ -295,8 +332,9 @@ def _nothing_fits(ranked: Sequence[Row], limits: Limits, pricing: Pricing) -> Ch
     return Choice(None, nearest, sentence, closest)
 
 
-def _taken(chosen: Row, best: Row, question: Question) -> str:
+def _taken(chosen: Row, best: Row, terms: Terms) -> str:
     """The row to take with its figures, in words."""
+    question = terms.question
     parts = [
         t(
             "Take {name}: {title} {value:.3f} under {protocol}, p95 {p95}, {price} per million "
@@ -314,7 +352,9 @@ def _taken(chosen: Row, best: Row, question: Question) -> str:
     if chosen.predicted:
         interval = number_format.figure(chosen.request_figure("latency_p95_s"), interval=True)
         parts.append(t("Its 80 % interval: p95 {interval}.", interval=interval))
-    if chosen is not best:
+    if terms.limits.share_of_best is not None and terms.best not in (chosen, None):
+        parts.append(_share_reached(chosen, terms))
+    elif chosen is not best:
         parts.append(
             t(
                 "Its quality is not distinguishable from {name} ({value:.3f}), which costs more.",
@@ -325,12 +365,34 @@ def _taken(chosen: Row, best: Row, question: Question) -> str:
     return " ".join(parts)
 
 
+def _share_reached(chosen: Row, terms: Terms) -> str:
+    """How near the cheapest row that is good enough comes to the best of all."""
+    assert terms.best is not None, "a share is asked of a best row"
+    value, best = terms.question.value(chosen), terms.question.value(terms.best)
+    return t(
+        "It is the cheapest that reaches {share} of the best, {name} ({value:.3f}): it reaches "
+        "{reached}.",
+        share=number_format.share(terms.limits.share_of_best or 0.0),
+        name=terms.best.name,
+        value=best,
+        reached=number_format.share(value / best if best else 1.0),
+    )
+
+
 def _why_not(chosen: Row, other: Row, question: Question) -> str:
     """Why a row that keeps the limits is not taken."""
     gap = question.difference(chosen, other)
     if gap is None:
         apart = t(
             "shares fewer than {fewest} people, so the two are not compared", fewest=MIN_PEOPLE
+        )
+    elif distinguishable(gap) and gap.mean < 0:
+        apart = t(
+            "ranks better by {mean:.3f} ({low:.3f} to {high:.3f}, paired over {n} users)",
+            mean=-gap.mean,
+            low=-gap.high,
+            high=-gap.low,
+            n=gap.n,
         )
     elif distinguishable(gap):
         apart = t(

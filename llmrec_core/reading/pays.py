@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from llmrec_core.language import t
 from llmrec_core.metrics.intervals import Difference
 from llmrec_core.reading import number_format
-from llmrec_core.reading.choice import NotKept, Question, monthly, not_kept
+from llmrec_core.reading.choice import NotKept, Question, Terms, monthly
 from llmrec_core.reading.comparison import difference, spread
 from llmrec_core.reading.limits import Limits
 from llmrec_core.reading.offers import hits_per_100
 from llmrec_core.reading.people import MIN_PEOPLE, NOBODY, People
-from llmrec_core.reading.pricing import Pricing
 from llmrec_core.reading.row import Row
 from llmrec_core.reading.stability import settle_words, what_would_settle
 from llmrec_core.types import Measurement
@@ -37,6 +36,8 @@ class Pair:
     limits: Limits
     worth_usd: float
     """Of a hit."""
+    best: Row | None = None
+    """The best of all rows that the two were taken from."""
 
     @property
     def gap(self) -> Difference | None:
@@ -87,7 +88,7 @@ class Pair:
 
     def not_kept(self, row: Row) -> list[NotKept]:
         """The limits that a row breaks or is not known to keep."""
-        return not_kept(row, self.limits, self.question.pricing)
+        return Terms(self.limits, self.question, self.best).not_kept(row)
 
     @property
     def ranks_worse(self) -> bool:
@@ -124,7 +125,7 @@ class Pair:
 
 
 def best_of_each(
-    ranked: Sequence[Row], limits: Limits, pricing: Pricing
+    ranked: Sequence[Row], limits: Limits, question: Question
 ) -> tuple[Row | None, Row | None]:
     """The best row in which a language model decides and the best without one.
 
@@ -133,11 +134,12 @@ def best_of_each(
     Args:
         ranked: measured rows, best first.
         limits: of the reader.
-        pricing: what the reader has typed.
+        question: what is compared by.
     """
+    terms = Terms(limits, question, ranked[0] if ranked else None)
 
     def doubt(row: Row) -> int:
-        limits_of_row = not_kept(row, limits, pricing)
+        limits_of_row = terms.not_kept(row)
         return 2 if _broken(limits_of_row) else 1 if limits_of_row else 0
 
     def best(rows: Sequence[Row]) -> Row | None:

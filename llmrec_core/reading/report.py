@@ -132,6 +132,9 @@ def needs_words(traffic: verdict.Traffic) -> str:
         parts.append(t("at most {price} per million", price=price))
     if traffic.p95_s is not None:
         parts.append(t("p95 within {p95}", p95=number_format.duration(traffic.p95_s)))
+    if traffic.share_of_best is not None:
+        share = number_format.share(traffic.share_of_best)
+        parts.append(t("at least {share} of the best quality", share=share))
     worth = number_format.small_dollars(traffic.hit_worth_usd)
     parts.append(t("a hit is worth {worth}", worth=worth))
     return " · ".join(parts)

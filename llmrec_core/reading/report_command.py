@@ -43,6 +43,9 @@ NUMBERS = {
         "--p95-ms", Bound(marked("latency limit"), 1e-6, 1e4, factor=1000, unit="ms"), 1000
     ),
     "usd_per_million": Typed("--usd-per-million", Bound(marked("$ per million requests"), 0, 1e12)),
+    "share_of_best": Typed(
+        "--share-of-best", Bound(marked("share of the best quality"), 0.01, 1, factor=100, unit="%")
+    ),
     "hit_worth_usd": Typed("--hit-worth-usd", Bound(marked("worth of a hit"), 0, 1e9, unit="$")),
     "usd_per_hour": Typed("--usd-per-hour", Bound(marked("$ per hour"), 1e-4, 1e4)),
     "utilisation": Typed(

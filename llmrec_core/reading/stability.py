@@ -8,7 +8,7 @@ import numpy as np
 
 from llmrec_core.language import t
 from llmrec_core.metrics.seeds import Needed, needed, seed_error
-from llmrec_core.reading.choice import Question, broken_limits
+from llmrec_core.reading.choice import Question, Terms
 from llmrec_core.reading.comparison import best_first
 from llmrec_core.reading.limits import Limits
 from llmrec_core.reading.people import MIN_PEOPLE, NOBODY, People, shared
@@ -26,7 +26,8 @@ def share_stays(
     """Share of resamples of people and seeds in which the choice stays the choice.
 
     Each resample takes the best row within the limits and then the cheapest one whose paired
-    difference from it is within 1.96 standard errors over people and seeds.
+    difference from it is within 1.96 standard errors over people and seeds; where a share of the
+    best quality is asked for, the cheapest row that reaches it.
 
     Args:
         rows: of the study.
@@ -38,16 +39,29 @@ def share_stays(
         A share, or `None` when fewer than `MIN_PEOPLE` are shared by all rows.
     """
     ranked = best_first(rows, question.metric, question.protocol, question.slice)
-    feasible = [row for row in ranked if not broken_limits(row, limits, question.pricing)]
-    people = _shared_by_all([question.users.get(row.run_id, NOBODY) for row in feasible], question)
-    if people is None or chosen not in feasible:
+    affordable = Terms(limits, question).kept(ranked)
+    share = limits.share_of_best
+    compared = affordable if share is None else ranked
+    people = _shared_by_all([question.users.get(row.run_id, NOBODY) for row in compared], question)
+    if people is None or chosen not in affordable:
         return None
-    prices = np.array([price_or_infinity(row, question.pricing) for row in feasible])
+    prices = np.array(
+        [
+            price_or_infinity(row, question.pricing) if row in affordable else np.inf
+            for row in compared
+        ]
+    )
     errors = np.array([_seed_variance(values) for values in people])
     rng = np.random.default_rng(0)
-    place, kept = feasible.index(chosen), 0
+    place, kept = compared.index(chosen), 0
     for _ in range(RESAMPLES):
-        kept += _choice(_resample(people, rng), prices, errors) == place
+        means = _resample(people, rng)
+        taken = (
+            _choice(means, prices, errors)
+            if share is None
+            else _cheapest_good_enough(means, prices, share)
+        )
+        kept += taken == place
     return kept / RESAMPLES
 
 
@@ -85,6 +99,13 @@ def _choice(means: np.ndarray, prices: np.ndarray, seed_variances: np.ndarray) -
     tied = gaps.mean(axis=1) <= 1.96 * np.sqrt(variances)
     tied[best] = True
     return int(np.where(tied, prices, np.inf).argmin()) if np.isfinite(prices[tied]).any() else best
+
+
+def _cheapest_good_enough(means: np.ndarray, prices: np.ndarray, share: float) -> int:
+    """The place of the cheapest row that reaches a share of the best; -1 where none is for sale."""
+    values = means.mean(axis=1)
+    asked = np.where(values >= share * values.max(), prices, np.inf)
+    return int(asked.argmin()) if np.isfinite(asked).any() else -1
 
 
 def what_would_settle(a: People, b: People) -> Needed | None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from llmrec_core.language import marked, t
 from llmrec_core.reading import number_format
-from llmrec_core.reading.choice import Question, broken_limits
+from llmrec_core.reading.choice import Question, Terms
 from llmrec_core.reading.comparison import best_first, difference
 from llmrec_core.reading.limits import Limits
 from llmrec_core.reading.pays import best_of_each
@@ -111,10 +111,10 @@ def ahead(
     for words, part, where in asked:
         people = slice_sizes(rows, where.metric, where.protocol).get(part, 0)
         ranked = best_first(rows, where.metric, where.protocol, part)
-        language, classical = best_of_each(ranked, limits, where.pricing)
+        language, classical = best_of_each(ranked, limits, where)
         if people < MIN_PEOPLE or language is None or classical is None:
             continue
-        if broken_limits(language, limits, where.pricing):
+        if Terms(limits, where, ranked[0]).not_kept(language):
             continue
         if _leader(rows, part, language, classical, where)[0] is language:
             places.append(t("{slice} ({people})", slice=words, people=people))
@@ -130,7 +130,7 @@ def _of(question: Question, protocol: str, users: Mapping[str, People]) -> Quest
 
 def _turn(rows: Sequence[Row], name: str, words: str, question: Question) -> str:
     ranked = best_first(rows, question.metric, question.protocol, name)
-    language, classical = best_of_each(ranked, Limits(), question.pricing)
+    language, classical = best_of_each(ranked, Limits(), question)
     if language is None or classical is None:
         return ""
     a, b = (row.figure(question.metric, question.protocol, name) for row in (language, classical))

@@ -34,11 +34,18 @@ class Traffic:
     p95_s: float | None = None
     hit_worth_usd: float = 0.001
     usd_per_million: float | None = None
+    share_of_best: float | None = None
 
     @property
     def limits(self) -> Limits:
-        """What the reader can afford."""
-        return Limits(self.p95_s, self.usd_per_million, self.usd_per_month, self.requests_per_month)
+        """What the reader can afford and asks for."""
+        return Limits(
+            self.p95_s,
+            self.usd_per_million,
+            self.usd_per_month,
+            self.requests_per_month,
+            self.share_of_best,
+        )
 
 
 DEFAULT_TRAFFIC = Traffic()
@@ -110,7 +117,7 @@ def judge(
     if not ranked:
         nothing = t("No run has finished yet, so there is nothing to compare.")
         return Verdict("unknown", t("Not measured yet"), nothing, choice)
-    language, classical = pays.best_of_each(ranked, traffic.limits, pricing)
+    language, classical = pays.best_of_each(ranked, traffic.limits, question)
     offers = cards(ranked, traffic.limits, question)
     rests_on = t("Measured so: {protocol}.", protocol=in_words(protocol))
     silent = _silent(ranked)
@@ -132,7 +139,8 @@ def judge(
             language=language,
             classical=classical,
         )
-    pair = pays.Pair(language, classical, question, hits, traffic.limits, traffic.hit_worth_usd)
+    worth = traffic.hit_worth_usd
+    pair = pays.Pair(language, classical, question, hits, traffic.limits, worth, ranked[0])
     answer, headline = pays.answer(pair)
     extra, even = price_of_a_hit(pair)
     return Verdict(

@@ -133,7 +133,7 @@ def say_choice(
                     bill=number_format.figure(bill),
                 )
             )
-        unable = failing(choice, rows, limits, question.pricing)
+        unable = failing(choice, rows, limits, question)
         if unable and here:
             devices = hardware.catalogue().values()
             widgets.say(predicted_rows.way_out(unable, devices, limits, question.pricing))
@@ -174,6 +174,7 @@ def draw(chart: pareto.Chart, choice: Choice, view: Picked, limits: Limits) -> l
             view.logarithmic,
             choice=choice.row,
             limit=limit.get(chart.axis),
+            marked=tables.clicked_run("decide"),
         )
         event = st.plotly_chart(
             figure.update_layout(dragmode="select"),
@@ -197,7 +198,10 @@ def offer_comparison(study: records.Study, marked_ids: list[str]) -> None:
     """What to do with the marks that a click or a box has picked."""
     if len(marked_ids) < FEWEST:
         st.caption(
-            t("Click a mark to have its line first in the table; draw a box to compare some runs.")
+            t(
+                "Click a mark to have its line first in the table, a line to have its mark framed; "
+                "draw a box to compare some runs."
+            )
         )
         return
     compared = marked_ids[:MOST]
@@ -316,6 +320,7 @@ tables.table(
     "decide",
     "decide.csv",
     study=study,
+    marks=True,
 )
 price_difference.section(measured, pricing)
 widgets.method_card("quality", "latency", "price", "flops", "memory", "energy")

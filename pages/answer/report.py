@@ -126,6 +126,17 @@ with st.container(border=True):
     )
 st.caption(t("A link to this page with all that is typed here but the comment:"))
 st.code(address.link(report_untied="true" if untied else ""), language=None, wrap_lines=True)
+st.caption(
+    t(
+        "The same for a frame in a page of yours; `[web] embed` in `access.toml` has to name its "
+        "origin:"
+    )
+)
+st.code(
+    address.link(report_untied="true" if untied else "", embed="true"),
+    language=None,
+    wrap_lines=True,
+)
 if study.recorded:
     st.caption(t("This study was recorded elsewhere, so no command of this home writes its file."))
 else:

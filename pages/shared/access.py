@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import functools
+import os
 from typing import Literal
 
 import streamlit as st
 
-from llmrec_core.access import FILE, LOCAL, Access, Person, Role, read_access
+from llmrec_core.access import (
+    FILE,
+    LOCAL,
+    READ_ONLY,
+    Access,
+    Person,
+    Role,
+    for_reading,
+    read_access,
+)
 from llmrec_core.errors import AccessError
 from llmrec_core.language import t
 from llmrec_core.reading import number_format
@@ -45,12 +55,22 @@ def logged_in() -> bool:
     return login is not None and not ended_logins(load_settings().home).has_ended(login)
 
 
+def read_only() -> bool:
+    """Whether these pages are served to be read only."""
+    return os.environ.get(READ_ONLY) == "1"
+
+
 def person() -> Person:
-    """Return who looks at the page.
+    """Return who looks at the page, with the role that they have on these pages.
 
     Raises:
         AccessError: for somebody who has not logged in, or has no role.
     """
+    return for_reading(_came_in()) if read_only() else _came_in()
+
+
+def _came_in() -> Person:
+    """Who has logged in, with their role; whoever sits here where nobody logs in."""
     access = rules()
     if access.login is None:
         return LOCAL
@@ -95,6 +115,8 @@ def gate() -> Person | None:
 
 def draw() -> None:
     """Draw who has come in, and the way out."""
+    if read_only():
+        st.caption(t(":material/visibility: Read only: nothing can be changed here."))
     if rules().login is None:
         return
     visitor = person()

@@ -5,15 +5,17 @@ No limit holds unless it was typed: an empty field is no limit, on every page th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from llmrec_core.errors import UsageError
 from llmrec_core.language import marked, t
-from llmrec_core.reading import number_format
+from llmrec_core.reading import limits_sentence, number_format
 from llmrec_core.reading.limits import Limits
+from llmrec_core.reading.typed_numbers import as_typed
 from llmrec_core.reading.verdict import DEFAULT_TRAFFIC, Traffic
 from pages.shared.fields import carried_number, limit_field, number_field, scale
 
@@ -70,6 +72,16 @@ P95 = Field(
 )
 BUDGET = Field("budget", marked("Budget, $ per month"), 0.01, 1e12)
 PER_MILLION = Field("per_million", marked("Highest price of a million requests, $"), 0.0, 1e12)
+SHARE = Field(
+    "share",
+    marked("At least, % of the best quality"),
+    1.0,
+    100.0,
+    help=marked(
+        "The cheapest recommender that reaches so much of the best one is taken; without a number "
+        "the best, or the cheapest that cannot be told apart from it."
+    ),
+)
 WORTH = Field(
     "worth",
     marked("A hit is worth, $"),
@@ -78,15 +90,24 @@ WORTH = Field(
     DEFAULT_TRAFFIC.hit_worth_usd,
     marked("What it brings when the item a user wants stands in the list."),
 )
-FIELDS = (REQUESTS, P95, BUDGET, PER_MILLION, WORTH)
+_NAMED = {
+    limits_sentence.P95_MS: P95,
+    limits_sentence.PER_MILLION: PER_MILLION,
+    limits_sentence.PER_MONTH: BUDGET,
+    limits_sentence.SHARE: SHARE,
+}
+_SENTENCE, _REFUSED_SENTENCE = "decide_sentence", "_decide_sentence_refused"
+FIELDS = (REQUESTS, WORTH, P95, PER_MILLION, BUDGET, SHARE)
 
 
 def traffic() -> Traffic:
-    """All fields in a row, and what they say."""
-    columns = st.columns(len(FIELDS), vertical_alignment="bottom")
-    return _traffic(
-        {field.key: field.drawn(place) for field, place in zip(FIELDS, columns, strict=True)}
-    )
+    """All fields, three in a row, and what they say."""
+    typed: dict[str, float | None] = {}
+    for first in range(0, len(FIELDS), 3):
+        row = FIELDS[first : first + 3]
+        columns = st.columns(3, vertical_alignment="bottom")
+        typed |= {field.key: field.drawn(place) for field, place in zip(row, columns, strict=True)}
+    return _traffic(typed)
 
 
 def carried() -> Traffic:
@@ -103,7 +124,12 @@ def _traffic(typed: dict[str, float | None]) -> Traffic:
         _seconds(typed[P95.key]),
         worth,
         typed[PER_MILLION.key],
+        _part(typed[SHARE.key]),
     )
+
+
+def _part(percent: float | None) -> float | None:
+    return None if percent is None else percent / 100
 
 
 def _seconds(milliseconds: float | None) -> float | None:
@@ -130,10 +156,40 @@ def limits(p95_s: list[float | None], usd_per_million: list[float | None]) -> Li
         scale(usd_per_million),
         lambda stop: t("≤ {limit}", limit=number_format.small_dollars(stop)),
     )
-    monthly, requests, _ = st.columns([1, 1, 2])
+    monthly, requests, least, _ = st.columns([1, 1, 1, 1], vertical_alignment="bottom")
     budget, millions = BUDGET.drawn(monthly), REQUESTS.drawn(requests)
+    share = SHARE.drawn(least)
     assert millions is not None, "it has a default"
-    return Limits(_seconds(p95_ms), usd, budget, millions * MILLION)
+    _as_sentence({P95: p95_ms, PER_MILLION: usd, BUDGET: budget, SHARE: share})
+    return Limits(_seconds(p95_ms), usd, budget, millions * MILLION, _part(share))
+
+
+def _as_sentence(typed: Mapping[Field, float | None]) -> None:
+    """The limits as a sentence, which may be typed in place of the fields."""
+    refused = st.session_state.pop(_REFUSED_SENTENCE, "")
+    if not refused:
+        held = {name: typed[field] for name, field in _NAMED.items()}
+        st.session_state[_SENTENCE] = limits_sentence.written(held)
+    st.text_input(
+        t("The limits as a sentence"),
+        key=_SENTENCE,
+        on_change=_take_sentence,
+        placeholder=t("p95 ≤ 50 ms, ≤ $5, at least 99 % of the best"),
+        help=t("What the sentence does not name is not limited. $ a month is the budget."),
+    )
+    if refused:
+        st.error(number_format.plain(refused))
+
+
+def _take_sentence() -> None:
+    """Write a sentence into the fields, or keep it with the reason why not."""
+    try:
+        limits = limits_sentence.read(st.session_state[_SENTENCE])
+    except UsageError as error:
+        st.session_state[_REFUSED_SENTENCE] = str(error)
+        return
+    for name, field in _NAMED.items():
+        st.session_state[field.key] = as_typed(limits[name]) if name in limits else ""
 
 
 def _with_slider(

@@ -25,6 +25,7 @@ def pareto(
     height: int = 640,
     choice: Row | None = None,
     limit: float | None = None,
+    marked: str = "",
 ) -> go.Figure:
     """Quality against cost with intervals; the front is a stepped line, other points are pale.
 
@@ -35,6 +36,7 @@ def pareto(
         height: in pixels.
         choice: the row that gets a ring.
         limit: on the cost, in the record's unit; what lies beyond it is shaded.
+        marked: id of the run whose line in the table was clicked; it gets a square.
     """
     axis = AXES[chart.axis]
     figure = go.Figure()
@@ -61,7 +63,9 @@ def pareto(
         mark = _mark(point, chart, places.get(point.row.run_id))
         figure.add_trace(mark.update(x=[across(point.x)]))
     if choice is not None:
-        _ring(figure, chart, choice, across)
+        _ring(figure, chart, choice.run_id, t("the choice"), "circle-open", across)
+    if marked:
+        _ring(figure, chart, marked, t("the marked line"), "square-open", across)
     if limit is not None:
         _shade(figure, chart, across(limit), logarithmic)
     shape(
@@ -85,21 +89,28 @@ def pareto(
     return figure
 
 
-def _ring(figure: go.Figure, chart: Chart, choice: Row, across: Callable[[float], float]) -> None:
+def _ring(
+    figure: go.Figure,
+    chart: Chart,
+    run_id: str,
+    name: str,
+    symbol: str,
+    across: Callable[[float], float],
+) -> None:
     for point in chart.points:
-        if point.row.run_id == choice.run_id:
+        if point.row.run_id == run_id:
             figure.add_trace(
                 go.Scatter(
                     x=[across(point.x)],
                     y=[point.y],
                     mode="markers",
                     marker={
-                        "symbol": "circle-open",
+                        "symbol": symbol,
                         "size": 24,
                         "color": GREY,
                         "line": {"width": 2},
                     },
-                    name=t("the choice"),
+                    name=name,
                     hoverinfo="skip",
                 )
             )

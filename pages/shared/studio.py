@@ -11,7 +11,11 @@ PAGES = ROOT / "pages"
 
 # A file, set before the navigation: a page's material icon as favicon would be fetched from a font
 # server.
-st.set_page_config(page_icon=str(ROOT / "assets" / "icon.png"), layout="wide")
+st.set_page_config(
+    page_icon=str(ROOT / "assets" / "icon.png"),
+    layout="wide",
+    initial_sidebar_state="collapsed" if st.context.is_embedded else "auto",
+)
 # Text that the theme draws too faintly: 4.5 : 1 is asked for (WCAG 2.2, 1.4.3).
 st.html(ROOT / "assets" / "look.css")
 ask_language_of(languages.of_reader)

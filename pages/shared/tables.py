@@ -1,4 +1,4 @@
-"""Drawing of tables: a click on a head orders them, a click on a line opens its run.
+"""Drawing of tables: a click on a head orders them, a click on a line opens or marks its run.
 
 The browser's own sorting puts unknown cells first, so a click on a head is answered here. What the
 browser gets are numbers with a text of their own.
@@ -35,6 +35,7 @@ def table(
     study: records.Study | None = None,
     height: Height = "auto",
     column_config: Mapping[str, Any] | None = None,
+    marks: bool = False,
 ) -> None:
     """Draw a table with its export; columns that are empty in all lines become one sentence.
 
@@ -45,9 +46,19 @@ def table(
         study: where a click on a line opens its run; `None` for tables that are not of runs.
         height: of the table in pixels.
         column_config: head → how streamlit draws that column, beside what the table says.
+        marks: a click on a line marks its run for the page, see `clicked_run`, with a link below.
     """
     whole = content if isinstance(content, Table) else from_frame(content)
-    _drawn(whole, key, file_name, study, height, dict(column_config or {}))
+    _drawn(whole, key, file_name, study, height, dict(column_config or {}), marks)
+
+
+def clicked_run(key: str) -> str:
+    """The run of the line that was clicked in a table that marks; empty where none was.
+
+    Args:
+        key: of the table.
+    """
+    return str(st.session_state.get(f"_{key}_marked", ""))
 
 
 @st.fragment
@@ -58,6 +69,7 @@ def _drawn(
     study: records.Study | None,
     height: Height,
     column_config: dict[str, Any],
+    marks: bool,
 ) -> None:
     order = st.session_state.get(_order_key(key))
     shown, empty = arranged(whole, order)
@@ -88,11 +100,24 @@ def _drawn(
             "leading apostrophe."
         ),
     )
-    if opens and study is not None and state.selection.rows:
-        run_id = part.ids[state.selection.rows[0]]
-        st.switch_page(
-            page_path("build/runs.py"), query_params={"study": study.key, "runs_id": run_id}
-        )
+    if not opens or study is None:
+        return
+    rows = [row for row in state.selection.rows if row < len(part.ids)]
+    run_id = part.ids[rows[0]] if rows else ""
+    if marks and run_id != clicked_run(key):
+        st.session_state[f"_{key}_marked"] = run_id
+        st.rerun()  # of the whole page, whose chart shows the mark
+    if not run_id:
+        return
+    of_run = {"study": study.key, "runs_id": run_id}
+    if not marks:
+        st.switch_page(page_path("build/runs.py"), query_params=of_run)
+    st.page_link(
+        page_path("build/runs.py"),
+        label=t("Open the marked run"),
+        icon=":material/open_in_new:",
+        query_params=of_run,
+    )
 
 
 def arranged(whole: Table, order: tuple[str, bool] | None) -> tuple[Table, list[Column]]:

@@ -9,7 +9,14 @@ from pages.answer.plan_fields import readable
 from tests.pages.test_pages import ROOT, unescaped
 
 FITS_NOTHING = {"p95": "0.01"}
-TYPED = ({}, {"p95": "1.1"}, {"budget": "100"}, {"per_million": "0.02"}, FITS_NOTHING)
+TYPED = (
+    {},
+    {"p95": "1.1"},
+    {"budget": "100"},
+    {"per_million": "0.02"},
+    {"share": "80"},
+    FITS_NOTHING,
+)
 
 
 def taken(app) -> str:

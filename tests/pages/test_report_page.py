@@ -22,6 +22,7 @@ TYPED = {
     "budget": "512,25",
     "p95": "1,1",
     "per_million": "0,75",
+    "share": "95,5",
     "worth": "0,00123",
     "price": "0,21",
     "utilisation": "37,7",
@@ -70,6 +71,7 @@ def test_a_terminal_writes_the_file_of_the_page(
             "$512.25",
             "at most $0.75 per million",
             "1.10 ms",
+            "at least 95.5 % of the best quality",
             "$0.00123",
             "$0.21",
             "37.7 %",
@@ -83,6 +85,7 @@ ENDS = {
     "budget": ("--usd-per-month", 0.01, 1e12, 1),
     "p95": ("--p95-ms", 0.001, 1e7, 1),
     "per_million": ("--usd-per-million", 0, 1e12, 1),
+    "share": ("--share-of-best", 1, 100, 0.01),
     "worth": ("--hit-worth-usd", 0, 1e9, 1),
     "price": ("--usd-per-hour", 0.0001, 1e4, 1),
     "utilisation": ("--utilisation", 0.1, 100, 0.01),
@@ -110,7 +113,9 @@ def test_page_and_terminal_refuse_the_same_numbers(open_page, command_line, plac
 
 
 def link_of(app):
-    (line,) = [one.value for one in app.code if one.value.startswith("?")]
+    (line,) = [
+        one.value for one in app.code if one.value.startswith("?") and "embed=" not in one.value
+    ]
     return dict(parse_qsl(line[1:], strict_parsing=True))
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from llmrec_core.reading.choice import Question, choose, failing, monthly
+from llmrec_core.reading.choice import Question, Terms, choose, failing, monthly
 from llmrec_core.reading.limits import Limits
 from llmrec_core.reading.people import of_mapping
 from llmrec_core.reading.pricing import AS_RECORDED, Pricing
@@ -34,6 +34,37 @@ def test_the_choice_names_the_limit_that_the_next_best_breaks():
     nothing = choose([fast, slow], Limits(usd_per_million=1.0), ask())
     assert nothing.row is None
     assert "Nothing measured keeps these limits" in nothing.sentence
+
+
+def test_a_share_of_the_best_takes_the_cheapest_that_reaches_it():
+    poor, cheap = make("poor", ndcg=0.2, per_s=1000), make("cheap", ndcg=0.29, per_s=100)
+    best = make("best", ndcg=0.3, per_s=1, p95=2.0)
+    better = people(lambda user: 0.6 + 0.1 * (user % 2))
+    users = {"poor": people(0.2), "cheap": people(0.29), "best": better}
+    rows = [poor, cheap, best]
+    assert choose(rows, Limits(), ask(users)).row is best
+    found = choose(rows, Limits(share_of_best=0.95), ask(users))
+    assert found.row is cheap
+    assert (
+        "cheapest that reaches 95 % of the best, best (0.300): it reaches 96.7 %" in found.sentence
+    )
+    assert found.why_not.startswith("The next best, best, ranks better by 0.360 (0.")
+    assert found.why_not.endswith(", paired over 100 users) and costs 100 times as much.")
+    assert choose(rows, Limits(share_of_best=0.5), ask(users)).row is poor
+    assert "at least 95 % of the best quality" in needs_words(Traffic(share_of_best=0.95))
+
+
+def test_the_best_counts_for_the_share_whatever_it_costs():
+    cheap, best = make("cheap", ndcg=0.2, p95=0.01), make("best", ndcg=0.4, p95=2.0)
+    limits, question = Limits(p95_s=0.1, share_of_best=0.99), ask()
+    found = choose([cheap, best], limits, question)
+    assert found.row is None
+    # a faster machine helps the best row and cannot make the cheap one better
+    assert found.why_not == "The closest, best, fails: its p95 of 2.00 s is above 100 ms."
+    assert failing(found, [cheap, best], limits, question) == [best]
+    assert Terms(limits, question, best).broken(cheap) == [
+        "its NDCG@10 of 0.200 is 50 % of the best, below 99 %"
+    ]
 
 
 def test_a_price_limit_below_a_cent_is_written_out():
@@ -113,4 +144,4 @@ def test_a_slice_of_few_people_gets_no_advice(asked, advice):
     if not advice:
         assert found.row is None and found.next_best is None
         assert found.sentence == ("No advice for cold items: 19 people were asked, fewer than 20.")
-        assert failing(found, [good, bad], Limits()) == [], "no machine gives more people"
+        assert failing(found, [good, bad], Limits(), few) == [], "no machine gives more people"

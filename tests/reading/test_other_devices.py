@@ -86,8 +86,9 @@ def test_when_a_limit_fails_here_the_cheapest_device_predicted_is_named():
     known, row = devices.shipped(), reader()
     rows = [row, make("EASE", ndcg=0.2, p95=0.001)]
     limits = Limits(p95_s=0.05)
-    choice = choose(rows, limits, Question("ndcg@10", PROTOCOL, {}))
-    assert failing(choice, rows, limits) == [row]
+    question = Question("ndcg@10", PROTOCOL, {})
+    choice = choose(rows, limits, question)
+    assert failing(choice, rows, limits, question) == [row]
     text = predicted_rows.way_out([row], known.values(), limits)
     found = predicted_rows.ways([row], known.values(), limits)
     assert text.startswith(
@@ -98,9 +99,9 @@ def test_when_a_limit_fails_here_the_cheapest_device_predicted_is_named():
         one.usd_per_million.value for one in found
     )
     assert "No priced device" in predicted_rows.way_out([row], known.values(), Limits(p95_s=1e-6))
-    nothing = choose([row], limits, Question("ndcg@10", PROTOCOL, {}))
+    nothing = choose([row], limits, question)
     assert nothing.row is None
-    assert failing(nothing, [row], limits) == [row]
+    assert failing(nothing, [row], limits, question) == [row]
 
 
 def test_the_check_compares_with_the_machine_that_measured():

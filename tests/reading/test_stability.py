@@ -40,6 +40,20 @@ def test_a_clear_choice_stays_and_a_close_one_does_not_always():
     assert undecided < 0.8
 
 
+def test_a_share_of_the_best_is_resampled_as_it_is_chosen():
+    level = np.linspace(0.3, 0.6, 100)
+    values = {"cheap": level - 0.1, "dear": level, "best": level + 0.004}
+    users = {name: of_mapping(dict(enumerate(each))) for name, each in values.items()}
+    per_s = {"cheap": 100, "dear": 10, "best": 1}
+    rows = [make(name, ndcg=float(v.mean()), per_s=per_s[name]) for name, v in values.items()]
+    question, limits = Question("ndcg@10", PROTOCOL, users), Limits(share_of_best=0.95)
+    chosen = choose(rows, limits, question).row
+    assert chosen.name == "dear"
+    assert stability.share_stays(rows, chosen, limits, question) == 1.0
+    near = Limits(share_of_best=float(values["dear"].mean() / values["best"].mean()))
+    assert 0.2 < stability.share_stays(rows, chosen, near, question) < 0.8
+
+
 def test_without_shared_people_nothing_is_said():
     rows = [make("a"), make("b")]
     question = Question("ndcg@10", PROTOCOL, {})
