@@ -6,6 +6,8 @@ real ones. Nothing here is a measurement of anything.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from llmrec_core.contract.spec import RunSpec, run_from_dict
@@ -164,7 +166,15 @@ def _per_user(skill: float, number: int) -> tuple[np.ndarray, np.ndarray]:
 def record(
     row: tuple, number: int, hostile: bool = False
 ) -> tuple[list[Measurement], list[Samples], dict]:
-    """Measurements, samples and documents of one line of `ROWS`."""
+    """Measurements, samples and documents of one line of `ROWS`; what a document holds is shared."""
+    figures, samples, documents = _record(row, number, hostile)
+    return list(figures), list(samples), dict(documents)
+
+
+@cache
+def _record(
+    row: tuple, number: int, hostile: bool
+) -> tuple[list[Measurement], list[Samples], dict]:
     _, family, backbone, _, adaptation, _, skill, p95_ms, per_s, gflop, parameters = row
     ndcg, hit = _per_user(skill, number)
     slices = {

@@ -182,7 +182,12 @@ def _year(dataset: Dataset, item: int) -> int | None:
 
 
 def explain_many_answer(
-    recommender: Recommender, dataset: Dataset, spec: RunSpec, request: ExplainManyRequest
+    recommender: Recommender,
+    dataset: Dataset,
+    spec: RunSpec,
+    request: ExplainManyRequest,
+    *,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Json:
     """The view of many users as JSON: rows, groups, surrogate, and the checks that were asked for.
 
@@ -191,10 +196,11 @@ def explain_many_answer(
         dataset: its data.
         spec: its spec, which says how it was evaluated.
         request: `randomise` asks for the randomisation check, `attributes` for the bias probe.
+        progress: called with the number of users done and of all, for the rows of histories.
     """
     began, cpu = time.perf_counter(), time.process_time()
     plain = replace(request, players=("history",), attributes=())
-    rows = explain_users(recommender, dataset, spec, plain)
+    rows = explain_users(recommender, dataset, spec, plain, progress=progress)
     body: Json = {
         "rows": rows,
         "users": len({row["user_id"] for row in rows}),

@@ -20,6 +20,8 @@ class Field:
 
     unit: str
     meaning: str
+    title: str = ""
+    """Its name for readers, where a profile shows it."""
 
 
 def field_of(name: str) -> Field | None:
@@ -37,37 +39,10 @@ def title_of(name: str) -> str:
     >>> title_of("latency_p50_s")
     'Latency, half of the requests'
     """
-    title = TITLES.get(name)
-    return t(title) if title else name
+    field = field_of(name)
+    return t(field.title) if field and field.title else name
 
 
-TITLES: dict[str, str] = {
-    "latency_p50_s": marked("Latency, half of the requests"),
-    "latency_p95_s": marked("Latency, 95 of 100 requests"),
-    "latency_p99_s": marked("Latency, 99 of 100 requests"),
-    "first_latency_s": marked("Latency of the first request"),
-    "load_s": marked("Start until it can answer"),
-    "throughput_requests_per_s": marked("Requests per second"),
-    "flops_per_request": marked("Work per request, by formula"),
-    "flops_per_request_counted": marked("Work per request, as torch counts"),
-    "mfu": marked("Share of the machine's best product"),
-    "foreign_load": marked("Load of other programs meanwhile"),
-    "energy_per_request_j": marked("Energy per request"),
-    "usd_per_million": marked("Price of a million requests"),
-    "gco2e_per_million": marked("CO2e of a million requests"),
-    "usd_per_hour": marked("Price of the machine"),
-    "utilisation": marked("Share of the hour in use"),
-    "weight_bytes": marked("Weights as loaded"),
-    "parameters": marked("Parameters"),
-    "trainable_parameters": marked("Parameters that training can change"),
-    "peak_memory_bytes": marked("Most memory while serving"),
-    "runtime_memory_bytes": marked("Memory of Python and libraries"),
-    "loaded_memory_bytes": marked("Memory with data and model loaded"),
-    "request_memory_bytes": marked("Memory that answering takes on top"),
-    "gemm_peak_flops_per_s": marked("The machine's best product"),
-    "bandwidth_bytes_per_s": marked("The machine's memory traffic"),
-}
-"""Names for readers of the figures that a profile shows."""
 FIGURES: dict[str, Field] = {
     "ndcg@k": Field(
         "1",
@@ -98,6 +73,7 @@ FIGURES: dict[str, Field] = {
             "From the start of a fresh process until it can answer: imports, data set, model. "
             "Before version 0.2: reading data set and model inside the run."
         ),
+        marked("Start until it can answer"),
     ),
     "train_s": Field(
         "s", marked("Fitting and fine-tuning, without the time given to people's questions.")
@@ -119,31 +95,85 @@ FIGURES: dict[str, Field] = {
     "train_peak_memory_bytes": Field(
         "B", marked("Highest resident memory of the run's process up to the end of training.")
     ),
-    "first_latency_s": Field("s", marked("The first request of a fresh process.")),
-    "latency_p50_s": Field("s", marked("Half of the requests are answered within this time.")),
-    "latency_p95_s": Field("s", marked("95 % of the requests are answered within this time.")),
-    "latency_p99_s": Field("s", marked("99 % of the requests are answered within this time.")),
+    "first_latency_s": Field(
+        "s", marked("The first request of a fresh process."), marked("Latency of the first request")
+    ),
+    "latency_p50_s": Field(
+        "s",
+        marked("Half of the requests are answered within this time."),
+        marked("Latency, half of the requests"),
+    ),
+    "latency_p95_s": Field(
+        "s",
+        marked("95 % of the requests are answered within this time."),
+        marked("Latency, 95 of 100 requests"),
+    ),
+    "latency_p99_s": Field(
+        "s",
+        marked("99 % of the requests are answered within this time."),
+        marked("Latency, 99 of 100 requests"),
+    ),
     "throughput_requests_per_s": Field(
-        "1/s", marked("Requests answered per second at the batch that the protocol names.")
+        "1/s",
+        marked("Requests answered per second at the batch that the protocol names."),
+        marked("Requests per second"),
     ),
     "flops_per_request": Field(
-        "FLOP", marked("Operations of one request by the formula of the architecture.")
+        "FLOP",
+        marked("Operations of one request by the formula of the architecture."),
+        marked("Work per request, by formula"),
     ),
     "flops_per_request_counted": Field(
-        "FLOP", marked("Operations of one request as torch's counter saw them.")
+        "FLOP",
+        marked("Operations of one request as torch's counter saw them."),
+        marked("Work per request, as torch counts"),
     ),
-    "mfu": Field("1", marked("Operations per second ÷ the best matrix product of this machine.")),
-    "foreign_load": Field("1", marked("Share of the machine that other programs took meanwhile.")),
+    "mfu": Field(
+        "1",
+        marked("Operations per second ÷ the best matrix product of this machine."),
+        marked("Share of the machine's best product"),
+    ),
+    "foreign_load": Field(
+        "1",
+        marked("Share of the machine that other programs took meanwhile."),
+        marked("Load of other programs meanwhile"),
+    ),
     "energy_per_request_j": Field(
-        "J", marked("Energy of one request, from a counter over windows of seconds.")
+        "J",
+        marked("Energy of one request, from a counter over windows of seconds."),
+        marked("Energy per request"),
     ),
-    "usd_per_million": Field("USD", marked("Price of a million requests at the stated use.")),
-    "gco2e_per_million": Field("g", marked("CO2e of a million requests: energy × grid intensity.")),
-    "usd_per_hour": Field("USD/h", marked("Price of the machine that the record assumes.")),
-    "utilisation": Field("1", marked("Share of the hour in which requests are answered.")),
-    "weight_bytes": Field("B", marked("Bytes of the model's parameters as loaded.")),
-    "parameters": Field("1", marked("Numbers learned by the model or taken from a backbone.")),
-    "trainable_parameters": Field("1", marked("Numbers that this run could change.")),
+    "usd_per_million": Field(
+        "USD",
+        marked("Price of a million requests at the stated use."),
+        marked("Price of a million requests"),
+    ),
+    "gco2e_per_million": Field(
+        "g",
+        marked("CO2e of a million requests: energy × grid intensity."),
+        marked("CO2e of a million requests"),
+    ),
+    "usd_per_hour": Field(
+        "USD/h",
+        marked("Price of the machine that the record assumes."),
+        marked("Price of the machine"),
+    ),
+    "utilisation": Field(
+        "1",
+        marked("Share of the hour in which requests are answered."),
+        marked("Share of the hour in use"),
+    ),
+    "weight_bytes": Field(
+        "B", marked("Bytes of the model's parameters as loaded."), marked("Weights as loaded")
+    ),
+    "parameters": Field(
+        "1", marked("Numbers learned by the model or taken from a backbone."), marked("Parameters")
+    ),
+    "trainable_parameters": Field(
+        "1",
+        marked("Numbers that this run could change."),
+        marked("Parameters that training can change"),
+    ),
     "peak_memory_bytes": Field(
         "B",
         marked(
@@ -151,15 +181,22 @@ FIGURES: dict[str, Field] = {
             "and its libraries. Before version 0.2: of the run's own process, training and meters "
             "in it."
         ),
+        marked("Most memory while serving"),
     ),
     "runtime_memory_bytes": Field(
-        "B", marked("Of that, Python and the family's libraries, before anything is loaded.")
+        "B",
+        marked("Of that, Python and the family's libraries, before anything is loaded."),
+        marked("Memory of Python and libraries"),
     ),
     "loaded_memory_bytes": Field(
-        "B", marked("Of that, what stands when data set and model are loaded.")
+        "B",
+        marked("Of that, what stands when data set and model are loaded."),
+        marked("Memory with data and model loaded"),
     ),
     "request_memory_bytes": Field(
-        "B", marked("Of that, what loading and answering take beyond what stays loaded.")
+        "B",
+        marked("Of that, what loading and answering take beyond what stays loaded."),
+        marked("Memory that answering takes on top"),
     ),
     "hosted_prompts": Field("1", marked("Prompts that a hosted model's lists were made from.")),
     "hosted_tokens_in": Field(
@@ -193,9 +230,15 @@ FIGURES: dict[str, Field] = {
         "1", marked("Of those, answers that named no letter at all: the list is as retrieved.")
     ),
     "gemm_peak_flops_per_s": Field(
-        "FLOP/s", marked("The best fp32 matrix product, measured once a worker.")
+        "FLOP/s",
+        marked("The best fp32 matrix product, measured once a worker."),
+        marked("The machine's best product"),
     ),
-    "bandwidth_bytes_per_s": Field("B/s", marked("The memory traffic, measured once a worker.")),
+    "bandwidth_bytes_per_s": Field(
+        "B/s",
+        marked("The memory traffic, measured once a worker."),
+        marked("The machine's memory traffic"),
+    ),
 }
 
 DOCUMENTS: dict[str, str] = {

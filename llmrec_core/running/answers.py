@@ -83,9 +83,9 @@ def answer_request(
     if isinstance(request, ProfileRequest):
         return profile(request, settings, cache, window, limit_s, progress)
     if isinstance(request, ExplainRequest):
-        return explain(request, settings, cache)
+        return explain(request, settings, cache, progress)
     if isinstance(request, ExplainManyRequest):
-        return explain_many(request, settings, cache)
+        return explain_many(request, settings, cache, progress)
     if isinstance(request, MetersRequest):
         with window():
             return meters()
@@ -96,9 +96,12 @@ def answer_request(
     return check(request, settings, window, progress)
 
 
-def explain(request: ExplainRequest, settings: Settings, cache: Cache) -> dict[str, Any]:
+def explain(
+    request: ExplainRequest, settings: Settings, cache: Cache, progress: Progress = unnoted
+) -> dict[str, Any]:
     """Why an item is recommended; see `explain/answer.py`."""
     from llmrec_core.explain.answer import explain_answer
+    from llmrec_core.explain.steps import noting
 
     loaded = load_run(request.run, settings, cache)
     if request.history_titles:
@@ -106,20 +109,33 @@ def explain(request: ExplainRequest, settings: Settings, cache: Cache) -> dict[s
         history = history_of(loaded.dataset, "", request.history_titles, repeats)
         request = dataclasses.replace(request, history=tuple(history.tolist()))
     return {"run": request.run} | explain_answer(
-        loaded.recommender, loaded.dataset, loaded.spec, request
+        loaded.recommender,
+        loaded.dataset,
+        loaded.spec,
+        request,
+        progress=noting(progress, request.budget, request.error),
     )
 
 
-def explain_many(request: ExplainManyRequest, settings: Settings, cache: Cache) -> dict[str, Any]:
+def explain_many(
+    request: ExplainManyRequest, settings: Settings, cache: Cache, progress: Progress = unnoted
+) -> dict[str, Any]:
     """What moves a run's lists over many people; see `explain/many_users.py`.
 
     What it says about every single reason of the run is kept in the run's record.
     """
     from llmrec_core.explain.many_rows import DOCUMENT, summary
     from llmrec_core.explain.many_users import explain_many_answer
+    from llmrec_core.explain.steps import people_noting
 
     loaded = load_run(request.run, settings, cache)
-    body = explain_many_answer(loaded.recommender, loaded.dataset, loaded.spec, request)
+    body = explain_many_answer(
+        loaded.recommender,
+        loaded.dataset,
+        loaded.spec,
+        request,
+        progress=people_noting(progress),
+    )
     ledger = Ledger.open(settings)
     earlier = ledger.document(request.run, DOCUMENT) or {}
     measured = {name: value for name, value in summary(body).items() if value is not None}

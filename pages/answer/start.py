@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from llmrec_core.checks import few_labels
 from llmrec_core.language import t
 from llmrec_core.reading import clear_order, number_format, verdict
 from llmrec_core.reading.offers import Card
@@ -68,6 +69,13 @@ with answer_place:
     widgets.say(finding.sentence)
     if finding.ahead:
         widgets.say(finding.ahead)
+    few = few_labels.sentence(records.label_curves().values(), rows[0].spec.data.name)
+    if few:
+        widgets.say(few)
+    else:
+        widgets.caption(
+            t("Few labels: not measured here; Labels on the page Quality measures them.")
+        )
     widgets.say(finding.tried)
     if finding.pair is not None:
         draw(finding.pair)

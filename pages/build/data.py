@@ -6,6 +6,7 @@ import streamlit as st
 
 from llmrec_core.language import t
 from llmrec_core.reading import number_format
+from llmrec_core.reading.chart_symbols import SERIES
 from llmrec_core.reading.table import from_frame
 from pages.build import data_versions, fetch_form, import_form
 from pages.shared import address, charts, data_doubts, frame, records, tables, widgets
@@ -58,7 +59,7 @@ for place, values, title, key in (
     (left, lengths, t("interactions per user"), "data_users"),
     (right, popular, t("interactions per item"), "data_items"),
 ):
-    figure = go.Figure(go.Histogram(x=values, nbinsx=40, marker={"color": "#3b6fd4"}))
+    figure = go.Figure(go.Histogram(x=values, nbinsx=40, marker={"color": SERIES[0]}))
     figure.update_layout(
         height=260,
         margin={"l": 10, "r": 10, "t": 20, "b": 10},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from llmrec_core.checks import expected_time, label_files
+from llmrec_core.checks import expected_time
 from llmrec_core.checks.label_methods import ALONE, LABELS, METHODS, title_of
 from llmrec_core.contract.requests import LabelCurveRequest, kind_of
 from llmrec_core.language import t
@@ -16,18 +16,9 @@ from pages.shared import charts, fields, measuring, records, tables, widgets
 KEY = "quality_label_curve"
 
 
-def curves() -> dict[str, Json]:
-    """The label curves on this machine that this person may see, by name."""
-    return {
-        name: body
-        for name, body in label_files.read_all(records.settings()).items()
-        if records.ledger().may_see(str(body.get("plan", {}).get("data", "")))
-    }
-
-
 def section() -> None:
     """Draw the stored curves, then the choice of what to measure."""
-    stored = curves()
+    stored = records.label_curves()
     if stored:
         name = st.selectbox(t("Curve"), list(stored), key="quality_curve", bind="query-params")
         _curve(stored[name])

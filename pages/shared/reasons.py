@@ -14,7 +14,7 @@ from llmrec_core.explain.cost_difference import Factor
 from llmrec_core.explain.explanation import Explanation
 from llmrec_core.language import t, tn
 from llmrec_core.reading import number_format
-from llmrec_core.reading.chart_symbols import AGAINST, FOR
+from llmrec_core.reading.chart_symbols import AGAINST, FOR, SERIES
 from llmrec_core.retelling import retold
 from pages.shared.charts import GREY, tick_label
 
@@ -74,7 +74,7 @@ def group_bars(groups: Sequence[Mapping[str, Any]], unit: str) -> go.Figure:
             x=[row["mean_abs"] for row in groups],
             y=list(range(len(names))),
             orientation="h",
-            marker={"color": "#3b6fd4"},
+            marker={"color": SERIES[0]},
             error_x={
                 "type": "data",
                 "symmetric": False,

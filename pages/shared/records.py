@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from llmrec_core.checks import label_files
 from llmrec_core.language import language, t
 from llmrec_core.ledger.json_values import Json
 from llmrec_core.ledger.ledger import Ledger
@@ -238,6 +239,15 @@ def titles(name: str) -> list[str]:
     if not name or not has_dataset(name):
         return []
     return sorted(set(dataset(name).items["title"]))
+
+
+def label_curves() -> dict[str, Json]:
+    """The label curves on this machine that this person may see, by name."""
+    return {
+        name: body
+        for name, body in label_files.read_all(settings()).items()
+        if ledger().may_see(str(body.get("plan", {}).get("data", "")))
+    }
 
 
 def dataset_names() -> list[str]:
