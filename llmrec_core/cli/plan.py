@@ -52,7 +52,7 @@ def plan(
     ] = None,
     peak: Annotated[float | None, typer.Option(help="Busiest hour over the mean [2].")] = None,
     p95_ms: Annotated[
-        float | None, typer.Option(help="Latency that 95 % of requests meet [200].")
+        float | None, typer.Option(help="Latency that 95 % of requests meet [no limit].")
     ] = None,
     candidates: Annotated[int | None, typer.Option(help="Candidates per request [100].")] = None,
     history_tokens: Annotated[float | None, typer.Option(help="Tokens of a history [160].")] = None,
@@ -231,10 +231,10 @@ def _check_options(**options: tuple[str, float | None]) -> None:
 def _traffic(
     amounts: Amounts, peak: float | None, p95_ms: float | None, hit_rate: float, curve: bool
 ) -> Traffic:
-    from llmrec_core.costmodel.plan.traffic import DEFAULT_P95_S, DEFAULT_PEAK, Traffic
+    from llmrec_core.costmodel.plan.traffic import DEFAULT_PEAK, Traffic
 
     _check_options(peak=("--peak", peak), hit_rate=("--hit-rate", hit_rate))
-    limit_s = DEFAULT_P95_S if p95_ms is None else p95_ms / 1000
+    limit_s = None if p95_ms is None else p95_ms / 1000
     _check_options(p95_s=("--p95-ms", limit_s))
     if curve:
         _check_amount(
@@ -249,8 +249,8 @@ def _taken(traffic: Traffic, peak: float | None, p95_ms: float | None) -> list[s
     taken = []
     if peak is None:
         taken.append(t("a busiest hour of {peak:g} times the mean", peak=traffic.peak))
-    if p95_ms is None and traffic.p95_s is not None:
-        taken.append(t("a limit of {limit:g} ms at p95", limit=1000 * traffic.p95_s))
+    if p95_ms is None:
+        taken.append(t("no limit on the latency"))
     return taken
 
 

@@ -66,7 +66,7 @@ def test_what_was_not_stated_stands_in_the_answer():
     assert body["taken"] == [
         "1 request of a user in a day",
         "a busiest hour of 2 times the mean",
-        "a limit of 200 ms at p95",
+        "no limit on the latency",
         "100 candidates",
         "160 tokens of history",
         "12 tokens a candidate",
