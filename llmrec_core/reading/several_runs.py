@@ -32,7 +32,7 @@ GAPS = (
     Column(marked("Difference"), "difference", number_format.signed),
     Column(marked("Low"), "low", number_format.signed),
     Column(marked("High"), "high", number_format.signed),
-    Column(marked("People"), "people", number_format.count),
+    Column(marked("People asked by both"), "people", number_format.count),
     Column(marked("Told apart"), "told_apart"),
 )
 STEPS = (
@@ -86,7 +86,7 @@ def gap_table(listed: Sequence[Gap]) -> Table:
             "Difference": gap.difference.mean,
             "Low": gap.difference.low,
             "High": gap.difference.high,
-            "People": gap.difference.n,
+            "People asked by both": gap.difference.n,
             "Told apart": _told_apart(gap.difference),
         }
         for gap in listed

@@ -169,7 +169,7 @@ def _devices() -> list[Device]:
     shipped = hardware.shipped()
     usual = [name for name in catalogue if name in hardware.USUAL or name not in shipped]
     names = names_column.multiselect(
-        t("Devices"),
+        t("Predicted devices"),
         list(catalogue),
         default=usual,
         disabled=every,

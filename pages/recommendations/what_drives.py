@@ -106,6 +106,7 @@ attributes = attribute_column.multiselect(
     ["gender", "age", "occupation"],
     key="what_attributes",
     accept_new_options=True,
+    placeholder=t("none"),
     help=t("Text models only. Which share of all reasons falls on them?"),
 )
 

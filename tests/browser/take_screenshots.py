@@ -46,7 +46,7 @@ def take(address: str, pages: list[str], scheme: str, out: Path) -> None:
         page.set_default_timeout(120_000)
         for name in pages:
             page.set_viewport_size({"width": 1280, "height": 900})
-            page.goto(f"{address}/{'' if name == 'start' else name}")
+            page.goto(f"{address}/{name.removeprefix('start')}")
             page.wait_for_selector("h1")
             page.wait_for_selector(IDLE)
             page.wait_for_timeout(2500)  # charts draw after the script has ended
