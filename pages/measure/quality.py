@@ -129,7 +129,7 @@ widgets.heading(
 rows = records.compared(study) if study else []
 if not any(row.protocols for row in rows):
     nothing = t("No run of this study has finished yet, so there is no quality to read.")
-    if not (labels.curves() or records.dataset_names()):
+    if not (records.label_curves() or records.dataset_names()):
         widgets.empty(nothing)
     st.info(nothing, icon=":material/info:")
     widgets.link("build/train.py", t("Queue a run"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -71,16 +71,12 @@ def _choose_study() -> None:
         st.caption(t("No study yet. Queue one on *Train*, or run `python -m llmrec_core demo`."))
         st.session_state["_study"] = None
         return
-    own = [key for key, study in studies.items() if not study.recorded]
-    ready = [key for key in own if records.has_finished(studies[key])]
-    sample = [key for key, study in studies.items() if study.recorded]
     in_address = st.query_params.get("study")
     keys = list(studies)
     if in_address in studies and in_address != st.session_state.get("_study_address"):
         st.session_state["study"] = in_address  # a link to another study
     if st.session_state.get("study") not in studies:
-        first = (ready or sample or own)[0]
-        st.session_state["study"] = in_address if in_address in studies else first
+        st.session_state["study"] = in_address if in_address in studies else _first(studies)
     titles = {
         key: study.title + (t(" (recorded sample)") if study.recorded else "")
         for key, study in studies.items()
@@ -98,6 +94,17 @@ def _choose_study() -> None:
     # By hand, as a bound widget leaves its default out of the address, and the default changes with
     # every new study.
     st.query_params["study"] = st.session_state["_study_address"] = chosen
+
+
+def _first(studies: Mapping[str, records.Study]) -> str:
+    """The study that is shown before one is chosen: the newest with a result, else a sample.
+
+    It is asked for once a visit, as it may have to look into every study.
+    """
+    own = [key for key, study in studies.items() if not study.recorded]
+    ready = next((key for key in own if records.has_finished(studies[key])), None)
+    sample = next((key for key, study in studies.items() if study.recorded), None)
+    return ready or sample or own[0]
 
 
 def study() -> records.Study | None:

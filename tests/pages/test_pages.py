@@ -41,7 +41,7 @@ def unescaped(app: AppTest) -> str:
 
 
 FRAME_KEYS = {"study", "price", "utilisation", "watts", "grid"}
-NEEDS_KEYS = {"requests", "budget", "p95", "worth", "per_million"}
+NEEDS_KEYS = {"requests", "budget", "p95", "worth", "per_million", "share"}
 """What a reader types once for Start, Decide and the report."""
 KEYED = (
     "selectbox",
