@@ -85,6 +85,25 @@ _SEQUENTIAL = {
         marked("Largest inverse propensity of a target against the smallest (10)."), 1, 1_000_000
     ),
 }
+_CODES = {
+    "codes": Option(
+        marked("Codes of an item (16), each of a part of its text vector."), 1, 4_096, True
+    ),
+    "codebook": Option(
+        marked(
+            "Centroids that each code chooses from (256, or as many as there are different texts)."
+        ),
+        1,
+        1_000_000,
+        True,
+    ),
+    "temperature": Option(
+        marked("Divides the likeness of what is asked and a centroid's vector (0.07)."),
+        0.001,
+        1_000,
+    ),
+    **{name: _SEQUENTIAL[name] for name in ("width", "layers", "heads", "ahead", "in_epochs")},
+}
 _TOWERS = {
     "window": Option(
         marked("Most items of a history that a training batch reads of one person (10)."),
@@ -268,6 +287,18 @@ BUILT_IN = (
         "sequential",
         f"{_ROOM}.sasrec:SasRec",
         options=_SEQUENTIAL,
+        reads_text=True,
+        backbones=("minilm-l6", "smollm2-135m"),
+        adaptations=("full",),
+        usual={"backbone": "minilm-l6", "adaptation": "full"},
+        suited=_SASREC_TRAINING,
+    ),
+    Family(
+        "parallel-codes",
+        marked("Parallel codes"),
+        "sequential",
+        f"{_ROOM}.parallel_codes:ParallelCodes",
+        options=_CODES,
         reads_text=True,
         backbones=("minilm-l6", "smollm2-135m"),
         adaptations=("full",),

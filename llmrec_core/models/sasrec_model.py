@@ -54,10 +54,7 @@ class SasRecModel(nn.Module):
             self.register_buffer("text_vectors", padded, persistent=True)
             self.text = nn.Linear(text.shape[1], width, bias=False)
             nn.init.normal_(self.text.weight, std=TEXT_SCALE)
-        layer = nn.TransformerEncoderLayer(
-            width, heads, 4 * width, dropout, activation="gelu", batch_first=True, norm_first=True
-        )
-        self.blocks = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
+        self.blocks = causal_blocks(width, layers, heads, dropout)
         self.norm = nn.LayerNorm(width)
         self.dropout = nn.Dropout(dropout)
 
@@ -78,6 +75,32 @@ class SasRecModel(nn.Module):
         """
         length = sequences.shape[1]
         x = table[sequences] * table.shape[1] ** 0.5 + self.positions.weight[:length]
-        mask = nn.Transformer.generate_square_subsequent_mask(length, device=x.device)
-        states: Tensor = self.norm(self.blocks(self.dropout(x), mask=mask, is_causal=True))
+        states: Tensor = self.norm(read_causally(self.blocks, self.dropout(x)))
         return states
+
+
+def causal_blocks(width: int, layers: int, heads: int, dropout: float) -> nn.TransformerEncoder:
+    """Fresh transformer blocks, which `read_causally` runs.
+
+    Args:
+        width: E; a multiple of `heads`.
+        layers: number of blocks.
+        heads: of attention.
+        dropout: in training only.
+    """
+    layer = nn.TransformerEncoderLayer(
+        width, heads, 4 * width, dropout, activation="gelu", batch_first=True, norm_first=True
+    )
+    return nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
+
+
+def read_causally(blocks: nn.TransformerEncoder, inputs: Tensor) -> Tensor:
+    """States in which each place has seen itself and those before it, shape (B, T, E).
+
+    Args:
+        blocks: made by `causal_blocks`.
+        inputs: shape (B, T, E).
+    """
+    mask = nn.Transformer.generate_square_subsequent_mask(inputs.shape[1], device=inputs.device)
+    states: Tensor = blocks(inputs, mask=mask, is_causal=True)
+    return states

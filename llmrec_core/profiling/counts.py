@@ -174,16 +174,40 @@ def whole_flops(shape: Shape, rows: float, width: float) -> float:
 def sequence_flops(layers: int, width: int, items_read: float, candidates: float) -> float:
     """One request to SASRec: its blocks over the items read, and one product per candidate.
 
-    A block has 4 E² weights of attention and 8 E² of the feed-forward part.
-
     Args:
         layers: L.
         width: E.
         items_read: most recent items that fit the model.
         candidates: N.
     """
+    return _blocks_flops(layers, width, items_read) + 2.0 * candidates * width
+
+
+def _blocks_flops(layers: int, width: int, items_read: float) -> float:
+    """One pass of SASRec's blocks: 4 E² weights of attention, 8 E² of the feed-forward part."""
     block = 2.0 * items_read * 12 * width**2 + 4.0 * items_read**2 * width
-    return layers * block + 2.0 * candidates * width
+    return layers * block
+
+
+def codes_flops(
+    layers: int, width: int, items_read: float, codes: int, codebook: int, places: int
+) -> float:
+    """One request to parallel codes: its blocks, then a head for every code, once.
+
+    A head has E² weights and compares with every centroid of its code; a further head compares
+    with the places of items that share their codes. Candidates are not in it: each is a sum of
+    codes + 2 values, which no matrix product computes.
+
+    Args:
+        layers: L.
+        width: E.
+        items_read: most recent items that fit the model.
+        codes: of an item.
+        codebook: centroids of each code.
+        places: of the largest group of items that share their codes.
+    """
+    heads = 2.0 * (codes + 1) * width**2 + 2.0 * (codes * codebook + places) * width
+    return _blocks_flops(layers, width, items_read) + heads
 
 
 def training_flops(forward_flops: float, *, frozen_share: float = 0.0) -> float:

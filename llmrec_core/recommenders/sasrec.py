@@ -9,10 +9,7 @@ and 0.11 NDCG@10 over all items (docs/lab-notebook/2026-11-25.md).
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
-from functools import lru_cache, partial
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,24 +18,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from llmrec_core.contract.recommender import mean_candidates
-from llmrec_core.contract.spec import RunSpec, stored_run
-from llmrec_core.data.text import item_texts
-from llmrec_core.errors import CheckpointError, UsageError
+from llmrec_core.contract.spec import RunSpec
 from llmrec_core.language import t
 from llmrec_core.metrics.propensity import effective_n, popularity_propensities
-from llmrec_core.models.devices import pick_device
 from llmrec_core.models.sasrec_model import SasRecModel
-from llmrec_core.models.weights_version import weights_version
 from llmrec_core.profiling.counts import sequence_flops
 from llmrec_core.recommenders.cooccurrence import co_occurrences, item_vectors
-from llmrec_core.recommenders.options import refuse_weights
+from llmrec_core.recommenders.sequence_recommender import SHAPE, SequenceRecommender
 from llmrec_core.recommenders.target_loss import TargetLoss
-from llmrec_core.recommenders.text_vectors import text_vectors
+from llmrec_core.recommenders.text_vectors import catalogue_vectors, text_vectors
 from llmrec_core.scoring.finite import require_finite
-from llmrec_core.training.checkpoints import read_folder, write_folder
-from llmrec_core.training.loop import TrainingResult, train
-from llmrec_core.training.validation import validator
-from llmrec_core.training.windows import Windows, WindowSampler
+from llmrec_core.training.windows import WindowSampler
 from llmrec_core.types import Description
 
 if TYPE_CHECKING:
@@ -47,19 +37,7 @@ if TYPE_CHECKING:
     from llmrec_core.data.splits import Split
     from llmrec_core.settings import Settings
 
-WIDTH, LAYERS, HEADS = 64, 2, 2
-DEFAULTS = {
-    "width": WIDTH,
-    "layers": LAYERS,
-    "heads": HEADS,
-    "ahead": 1,
-    "in_epochs": 0,
-    "negatives": 0,
-}
-"""`ahead`: a place's target is drawn from the next so many items; 1 takes the very next.
-
-More helps where order is noisy, as when people rate a page of films in one go.
-"""
+DEFAULTS = SHAPE | {"negatives": 0}
 COOCCURRENCE = 0.1
 """Standard deviation of the id vectors' start from co-occurrences; option `cooccurrence` sets it.
 
@@ -73,11 +51,9 @@ CLIP = 10.0
 """Largest inverse propensity of a target against the smallest; option `ips_clip` sets it."""
 SCORED_TOGETHER = 256
 """Histories in one pass when scoring."""
-MOST_OF_CATALOGUE = 8
-"""From one item in so many on, the whole catalogue is scored and the candidates are taken of it."""
 
 
-class SasRec:
+class SasRec(SequenceRecommender[SasRecModel]):
     """The sequential baseline; `family = "text-sasrec"` adds language-model embeddings."""
 
     def __init__(self, spec: RunSpec, dataset: Dataset, settings: Settings) -> None:
@@ -86,36 +62,13 @@ class SasRec:
         Raises:
             UsageError: for an option that the family does not have, or one out of its range.
         """
-        self.spec, self.dataset, self.settings = spec, dataset, settings
-        self.length = spec.recommender.history_items
-        self.device = pick_device(spec.device)
+        super().__init__(spec, dataset, settings, DEFAULTS)
         given = spec.recommender.options
-        self.options = {name: int(given.get(name, value)) for name, value in DEFAULTS.items()}
         self.cooccurrence = float(given.get("cooccurrence", COOCCURRENCE))
-        width, heads = self.options["width"], self.options["heads"]
-        if width % heads:
-            raise UsageError(
-                t(
-                    "recommender.options.width {width} contradicts heads {heads}: every head takes "
-                    "an equal share of the width",
-                    width=width,
-                    heads=heads,
-                )
-            )
         self.ips, self.clip = float(given.get("ips", 0.0)), float(given.get("ips_clip", CLIP))
         self.propensity: dict[str, float] = {}
         """With option `ips`: gamma, clip and what the weights do to the variance."""
-        self.model: SasRecModel | None = None
-        self.result: TrainingResult | None = None
         self._table: Tensor | None = None
-
-    @classmethod
-    def of_spec(
-        cls, spec: RunSpec, dataset: Dataset, settings: Settings, parent: Path | None
-    ) -> SasRec:
-        """As `FamilyClass.of_spec`; it takes no weights over."""
-        refuse_weights(spec, parent)
-        return cls(spec, dataset, settings)
 
     def reread(self, dataset: Dataset, settings: Settings) -> None:
         """As `RereadsTitles.reread`; SASRec without text has nothing to read."""
@@ -142,21 +95,7 @@ class SasRec:
     def _text(self, context: RunContext | None = None) -> np.ndarray | None:
         if self.spec.recommender.family != "text-sasrec":
             return None
-        from llmrec_core.models.model_folder import identity_of, require_same
-        from llmrec_core.scoring.embeddings import catalogue_embeddings
-
-        chosen = self.spec.recommender
-        identity = identity_of(chosen.backbone, self.settings)
-        require_same(chosen.backbone, chosen.backbone_hash, identity, self.spec.name)
-        return catalogue_embeddings(
-            chosen.backbone,
-            item_texts(self.dataset, genres=True),
-            self.settings,
-            depth=chosen.depth,
-            identity=identity,
-            unit=True,
-            progress=None if context is None else partial(context.progress, "encode"),
-        )
+        return catalogue_vectors(self.spec, self.dataset, self.settings, context)
 
     def fit(self, split: Split, context: RunContext) -> None:
         """Train on the training sequences alone; see `Recommender.fit`.
@@ -165,40 +104,20 @@ class SasRec:
             DataError: when no user has two training interactions.
             NotFiniteError: when training diverges.
         """
-        training, seed = self.spec.training, self.spec.seed
         sampler = WindowSampler(
             split.train,
             length=self.length,
             padding=self.dataset.n_items,
-            seed=seed,
+            seed=self.spec.seed,
             ahead=self.options["ahead"],
             in_epochs=bool(self.options["in_epochs"]),
             negatives=self.options["negatives"],
         )
         self.model = model = self._build(self._text(context))
         self._start_from_cooccurrences(model, split)
-        self._table = None
+        self._forget()
         loss = TargetLoss(model, self._weights(split, context), self.device)
-
-        @lru_cache(maxsize=training.accumulate)
-        def windows(number: int) -> Windows:
-            return sampler.draw(number, training.batch_histories)
-
-        def score(histories: Sequence[np.ndarray], candidates: np.ndarray) -> np.ndarray:
-            self._table = None
-            scores: np.ndarray = self.score(histories, candidates)
-            return scores
-
-        self.result = train(
-            model,
-            lambda number: loss.mean(windows(number)),
-            training,
-            context,
-            seed=seed,
-            weight_at=lambda number: loss.weight(windows(number)),
-            validate=validator(split, score, self.spec),
-        )
-        self._table = None
+        self._train(model, sampler, loss.mean, loss.weight, split, context)
 
     def _start_from_cooccurrences(self, model: SasRecModel, split: Split) -> None:
         """Start id vectors from co-occurrences; items without a neighbour keep their random start.
@@ -293,73 +212,15 @@ class SasRec:
             return torch.gather(users @ self._table[:items].T, 1, offered)
         return torch.einsum("be,bne->bn", users, self._table[offered])
 
-    def _scores_all(self, offered: int) -> bool:
-        """Whether so many candidates are taken from the scores of the whole catalogue."""
-        return offered * MOST_OF_CATALOGUE >= self.dataset.n_items
+    def _untrained(self) -> SasRecModel:
+        return self._build(self._text())
 
-    def _read(self, histories: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """The most recent items of each history, right-padded, and how many those are."""
-        lengths = np.array([min(len(history), self.length) for history in histories])
-        width = max(int(lengths.max(initial=0)), 1)
-        sequences = np.full((len(histories), width), self.dataset.n_items, dtype=np.int64)
-        for row, history in zip(sequences, histories, strict=True):
-            recent = np.asarray(history, dtype=np.int64)[-self.length :]
-            row[: len(recent)] = recent
-        return sequences, lengths
-
-    def reads(self, history: np.ndarray) -> int:
-        """How many of the latest items of `history` can change a score."""
-        return min(len(history), self.length)
-
-    def network(self) -> SasRecModel:
-        """The model that scores."""
-        if self.model is None:
-            self.model = self._build(self._text())
-        return self.model
-
-    def weights_version(self) -> tuple[object, ...]:
-        """A value that changes whenever a weight of the model is written or replaced."""
-        return weights_version(self.network())
-
-    def with_network(self, network: SasRecModel) -> SasRec:
-        """A copy of this recommender that scores with another model of the same shape."""
-        other = copy.copy(self)
-        other.model, other._table = network, None
-        return other
-
-    def save(self, folder: Path) -> None:
-        """Write weights and spec; see `Recommender.save`.
-
-        Raises:
-            CheckpointError: when nothing was fitted.
-        """
-        if self.model is None:
-            raise CheckpointError(t("SASRec has no weights yet; fit it before saving"))
-        state = {"spec": self.spec.to_dict(), "content_hash": self.dataset.content_hash}
-        write_folder(folder, {"weights": self.model.state_dict()}, state)
-
-    @classmethod
-    def load(cls, folder: Path, dataset: Dataset, settings: Settings | None = None) -> SasRec:
-        """The recommender saved in `folder`.
-
-        Raises:
-            CheckpointError: when the folder is damaged or was trained on other data.
-        """
-        from llmrec_core.settings import load_settings
-
-        tensors, state = read_folder(folder)
-        if state["content_hash"] != dataset.content_hash:
-            raise CheckpointError(
-                t(
-                    "{folder} was trained on other data; load it with its own data version",
-                    folder=folder,
-                )
-            )
-        recommender = cls(stored_run(state["spec"]), dataset, settings or load_settings())
+    def _of_stored(self, tensors: Mapping[str, Mapping[str, Tensor]]) -> SasRecModel:
         text = tensors["weights"].get("text_vectors")
-        recommender.model = recommender._build(None if text is None else text[:-1].numpy())
-        recommender.model.load_state_dict(tensors["weights"])
-        return recommender
+        return self._build(None if text is None else text[:-1].numpy())
+
+    def _forget(self) -> None:
+        self._table = None
 
     def describe(self, histories: Sequence[np.ndarray], candidates: np.ndarray) -> Description:
         """Parameters, bytes and FLOPs of these requests; see `Recommender.describe`."""
@@ -368,15 +229,8 @@ class SasRec:
         reads = [max(min(len(history), self.length), 1) for history in histories]
         scored = self.dataset.n_items if self._scores_all(candidates.shape[1]) else offered
         flops = float(np.mean([sequence_flops(layers, width, read, scored) for read in reads]))
-        tensors = list(self.model.state_dict().values()) if self.model else []
         notes: dict[str, Any] = {"layers": layers, "cooccurrence": self.cooccurrence}
         if self.propensity:
             notes["propensity"] = self.propensity
-        parameters = sum(p.numel() for p in self.model.parameters()) if self.model else 0
-        return Description(
-            parameters,
-            parameters,
-            sum(t.numel() * t.element_size() for t in tensors),
-            flops,
-            notes,
-        )
+        parameters, stored = self._sizes()
+        return Description(parameters, parameters, stored, flops, notes)

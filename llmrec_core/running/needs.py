@@ -374,6 +374,28 @@ def _bi_encoder(spec: RunSpec, catalogue: Catalogue) -> _Model:
     )
 
 
+def _parallel_codes(spec: RunSpec, catalogue: Catalogue) -> _Model:
+    """A backbone that reads every item once; then every place of a window asks for every code."""
+    read = _bi_encoder(spec, catalogue)
+    options, training = spec.recommender.options, spec.training
+    width, layers = float(options.get("width", 64)), float(options.get("layers", 2))
+    codes, codebook = float(options.get("codes", 16)), float(options.get("codebook", 256))
+    body = 12 * layers * width * width + (codes + 1) * width * width
+    vectors = codes * codebook * width
+    mean = catalogue.interactions / max(catalogue.users, 1)
+    places = training.batch_histories * min(spec.recommender.history_items, max(mean, 1.0))
+    logits = 4 * FLOAT * places * codes * codebook
+    activations = ACTIVATIONS * FLOAT * places * width * layers
+    activations += 4 * FLOAT * places * (codes + 1) * width
+    steps = training.steps * training.accumulate
+    return replace(
+        read,
+        training_bytes=FRAGMENTS * (logits + activations) + 5 * FLOAT * (body + vectors),
+        disk_bytes=(1 + 4 * KEPT_CHECKPOINTS) * FLOAT * (body + vectors),
+        training_flops=6 * places * (body + vectors) * steps,
+    )
+
+
 def _two_towers(spec: RunSpec, catalogue: Catalogue) -> _Model:
     """As the bi-encoder, and a training that reads every item of its batches once.
 
@@ -418,6 +440,7 @@ _KINDS: dict[str, Callable[[RunSpec, Catalogue], _Model]] = {
     "bpr": _factors,
     "sasrec": _sequential,
     "text-sasrec": _sequential,
+    "parallel-codes": _parallel_codes,
     "bi-encoder": _bi_encoder,
     "two-towers": _two_towers,
     "cross-encoder": _language_model,

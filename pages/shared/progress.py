@@ -108,6 +108,8 @@ def share(run: RunRow) -> float:
 
 PHASES = {
     "load": marked("load"),
+    "encode": marked("read the texts"),
+    "quantise": marked("make the codes"),
     "fit": marked("fit"),
     "evaluate": marked("evaluate"),
     "fuse": marked("fuse"),

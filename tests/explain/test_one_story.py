@@ -56,6 +56,7 @@ FAMILIES = {
     "fusion": {"family": "fusion", "retriever": "item-knn+tf-idf+ease"},
     "sasrec": {"family": "sasrec", "adaptation": "full"},
     "text-sasrec": {"family": "text-sasrec", "backbone": "bert", "adaptation": "full"},
+    "parallel-codes": {"family": "parallel-codes", "backbone": "bert", "adaptation": "full"},
     "bi-encoder": {"family": "bi-encoder", "backbone": "bert"},
     "two-towers": {"family": "two-towers", "backbone": "bert", "adaptation": "head"},
     "cross-encoder": ENCODER,

@@ -38,6 +38,10 @@ CHEAP = {
 }
 NEURAL = {
     "sasrec": {"family": "sasrec", "adaptation": "full", "options": TINY},
+    "parallel-codes": {
+        "family": "parallel-codes", "backbone": "bert", "adaptation": "full",
+        "options": TINY | {"codes": 4},
+    },
     "bi-encoder": {"family": "bi-encoder", "backbone": "bert"},
     "cross-encoder": {"family": "cross-encoder", "backbone": "bert", "adaptation": "head"},
     "decoder": {"family": "decoder", "backbone": "llama", "head": "yes-no"},

@@ -33,6 +33,10 @@ CASES = {
         "family": "text-sasrec", "adaptation": "full", "history_items": 12, "options": TINY,
         "backbone": "bert",
     },
+    "parallel-codes": {
+        "family": "parallel-codes", "adaptation": "full", "history_items": 12,
+        "options": TINY | {"codes": 5, "codebook": 30}, "backbone": "bert",
+    },
     "cross-encoder, shared": {"family": "cross-encoder", "backbone": "bert"},
     "cross-encoder, attention head": {
         "family": "cross-encoder", "backbone": "bert", "head": "attention",
@@ -95,7 +99,7 @@ def test_formula_and_counter_agree_within_a_percent(name, parts, settings, tmp_p
     spec = run_from_dict({"recommender": chosen, "training": {"steps": 1, "warmup_steps": 0}})
     spec = dataclasses.replace(spec, protocol=ProtocolSpec(candidates="10-uniform", users=0))
     recommender = build(spec, parts.dataset, settings)
-    if chosen["family"] in ("sasrec", "text-sasrec"):
+    if chosen["family"] in ("sasrec", "text-sasrec", "parallel-codes"):
         recommender.fit(parts, RunContext(tmp_path / "run"))
         recommender.score([np.arange(3)], np.arange(3)[None])  # the item vectors are made once
     if "retriever" in chosen:

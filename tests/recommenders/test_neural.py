@@ -55,12 +55,16 @@ CASCADE = {
 FAMILIES = [
     {"family": "sasrec", "adaptation": "full", "options": {"width": 16}},
     {"family": "text-sasrec", "adaptation": "full", "options": {"width": 16}},
+    {"family": "parallel-codes", "adaptation": "full", "options": {"width": 16, "codes": 4}},
     {"family": "cross-encoder", "adaptation": "full"},
     {"family": "cross-encoder", "adaptation": "full", "head": "attention"},
     {"family": "cross-encoder", "adaptation": "full", "history_attention": "full"},
     {"family": "decoder", "adaptation": "full", "head": "yes-no"},
 ]
-NAMES = ["sasrec", "text-sasrec", "cross-encoder", "attention-head", "full-attention", "decoder"]
+NAMES = [
+    *("sasrec", "text-sasrec", "parallel-codes", "cross-encoder", "attention-head"),
+    *("full-attention", "decoder"),
+]
 
 
 def requests(made):
