@@ -193,7 +193,7 @@ def test_new_items_too_are_answered_without_the_tied_people(open_page, new_items
 def test_the_reports_link_and_command_leave_the_tied_people_out_too(open_page, doubtful):
     app = open_page("answer/report.py", doubtful, study="default")
     app.toggle(key="report_untied").set_value(True).run()
-    link, command = (one.value for one in app.code)
+    link, _, command = (one.value for one in app.code)
     assert command.endswith(" --without-tied")
     other = open_page("answer/report.py", doubtful, **dict(parse_qsl(link[1:])))
     assert other.toggle(key="report_untied").value
