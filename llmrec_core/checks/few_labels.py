@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from llmrec_core.checks.label_methods import METHODS, TITLES
@@ -18,23 +18,19 @@ LANGUAGE = {TITLES[name] for name, body in METHODS.items() if body["recommender"
 def sentence(curves: Iterable[Mapping[str, Any]], data: str) -> str:
     """With how many labels a language model leads, in a sentence; empty without such a curve.
 
-    It leads where its interval lies above the best other method's; the two are not paired.
+    It leads where its interval lies above the best other method's; the two are not paired. Curves
+    are measured under conditions of their own, so one is read: that with the most to compare.
 
     Args:
         curves: as `label_files` keeps them.
         data: name of the data set that is asked about.
     """
-    rows = [
-        row
+    of_data = (
+        _compared(body["rows"])
         for body in curves
         if base_name(str(body.get("plan", {}).get("data", ""))) == base_name(data)
-        for row in body["rows"]
-    ]
-    compared = {
-        labels: pair
-        for labels in sorted({row["labels"] for row in rows})
-        if (pair := _best_of_each([row for row in rows if row["labels"] == labels])) is not None
-    }
+    )
+    compared = max(of_data, key=len, default={})
     if not compared:
         return ""
     ahead = [labels for labels, (mine, theirs) in compared.items() if mine["low"] > theirs["high"]]
@@ -60,9 +56,19 @@ def sentence(curves: Iterable[Mapping[str, Any]], data: str) -> str:
     )
 
 
-def _best_of_each(
-    rows: list[Mapping[str, Any]],
-) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
+Pair = tuple[Mapping[str, Any], Mapping[str, Any]]
+
+
+def _compared(rows: Sequence[Mapping[str, Any]]) -> dict[int, Pair]:
+    """Number of labels → the best row with a language model and the best without."""
+    return {
+        labels: pair
+        for labels in sorted({row["labels"] for row in rows})
+        if (pair := _best_of_each([row for row in rows if row["labels"] == labels])) is not None
+    }
+
+
+def _best_of_each(rows: Sequence[Mapping[str, Any]]) -> Pair | None:
     """The best row with a language model and the best without; `None` where one is missing."""
     mine = [row for row in rows if row["method"] in LANGUAGE]
     theirs = [row for row in rows if row["method"] not in LANGUAGE]

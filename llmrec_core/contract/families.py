@@ -10,6 +10,21 @@ from functools import cache
 from importlib.metadata import entry_points
 
 from llmrec_core.contract.family import Family, Option
+from llmrec_core.contract.family_options import (
+    CODES,
+    DECAY,
+    DECODER_TRAINING,
+    EXIT,
+    FACTORS,
+    HISTORY,
+    POPULARITY,
+    READER_TRAINING,
+    SASREC_TRAINING,
+    SEQUENTIAL,
+    TOWER_TRAINING,
+    TOWERS,
+    WORDS,
+)
 from llmrec_core.contract.parsing import near_name
 from llmrec_core.errors import UsageError
 from llmrec_core.language import marked, t
@@ -17,163 +32,6 @@ from llmrec_core.language import marked, t
 ENTRY_POINTS = "llmrec.families"
 """Group of entry points; each names a `Family`."""
 _ROOM = "llmrec_core.recommenders"
-
-HISTORY = Option(marked("Most recent items that count; 0 takes all."), 0, 100_000, whole=True)
-DECAY = Option(
-    marked("Weight of an item against the next more recent one; 1 weighs all alike."), 0, 1
-)
-POPULARITY = Option(
-    marked("Weight of log popularity, which breaks ties and fills in for empty histories."),
-    -1_000,
-    1_000,
-)
-_WORDS = {
-    "history_items": HISTORY,
-    "genres": Option(marked("1 counts genres among the words (usual), 0 does not."), 0, 1, True),
-    "decay": DECAY,
-    "popularity": POPULARITY,
-}
-_FACTORS = {
-    "factors": Option(marked("Width of a user's and an item's factors (64)."), 1, 4_096, True),
-    "l2": Option(marked("Ridge on the factors (0.01)."), 0, 1_000_000),
-    "epochs": Option(marked("Sweeps (ALS, 15) or passes (BPR, 100)."), 1, 100_000, True),
-    "history_items": HISTORY,
-    "decay": DECAY,
-}
-_SEQUENTIAL = {
-    "width": Option(marked("Width of an item's vector (64)."), 1, 4_096, True),
-    "layers": Option(marked("Transformer blocks (2)."), 1, 100, True),
-    "heads": Option(marked("Attention heads (2); they divide the width."), 1, 256, True),
-    "ahead": Option(
-        marked(
-            "A target is drawn from the next so many items (1). More where order is noisy, as when "
-            "people rate a page of films in one go."
-        ),
-        1,
-        1_000,
-        True,
-    ),
-    "in_epochs": Option(
-        marked(
-            "1 reads everybody's history once before anybody's again, in batches of like length; "
-            "0 draws people by chance (0)."
-        ),
-        0,
-        1,
-        True,
-    ),
-    "negatives": Option(
-        marked(
-            "Items drawn for a batch that the softmax is taken over beside the target (0: over the "
-            "whole catalogue)."
-        ),
-        0,
-        1_000_000,
-        True,
-    ),
-    "cooccurrence": Option(
-        marked("Spread of the item vectors' start from co-occurrences (0.1); 0 starts at random."),
-        0,
-        100,
-    ),
-    "ips": Option(
-        marked("Gamma of the propensity by which targets are weighed inversely; 0 weighs none."),
-        0,
-        10,
-    ),
-    "ips_clip": Option(
-        marked("Largest inverse propensity of a target against the smallest (10)."), 1, 1_000_000
-    ),
-}
-_CODES = {
-    "codes": Option(
-        marked("Codes of an item (16), each of a part of its text vector."), 1, 4_096, True
-    ),
-    "codebook": Option(
-        marked(
-            "Centroids that each code chooses from (256, or as many as there are different texts)."
-        ),
-        1,
-        1_000_000,
-        True,
-    ),
-    "temperature": Option(
-        marked("Divides the likeness of what is asked and a centroid's vector (0.07)."),
-        0.001,
-        1_000,
-    ),
-    **{name: _SEQUENTIAL[name] for name in ("width", "layers", "heads", "ahead", "in_epochs")},
-}
-_TOWERS = {
-    "window": Option(
-        marked("Most items of a history that a training batch reads of one person (10)."),
-        1,
-        10_000,
-        True,
-    ),
-    "decay": Option(
-        marked("Weight of an item against the next more recent one (0.8); 1 weighs all alike."),
-        0,
-        1,
-    ),
-    "ahead": _SEQUENTIAL["ahead"],
-    "uniform": Option(
-        marked(
-            "Items drawn by chance for a training batch, as further negatives beside those of "
-            "other people (0)."
-        ),
-        0,
-        1_000_000,
-        True,
-    ),
-    "mined": Option(
-        marked("Hard negatives for each person of a batch: items with like texts (0)."),
-        0,
-        1_000,
-        True,
-    ),
-    "temperature": Option(
-        marked("Divides the likeness of two texts before training (0.1)."), 0.001, 1_000
-    ),
-    "popularity": Option(
-        marked("Weight of log popularity in the score, in training and serving (1)."),
-        -1_000,
-        1_000,
-    ),
-    "correction": Option(
-        marked(
-            "Share of the logarithm of its chance to be drawn that a negative's score loses (1); "
-            "0 corrects nothing."
-        ),
-        0,
-        1,
-    ),
-}
-_EXIT = {
-    "exit_layer": Option(
-        marked("Layer after which hopeless candidates are read no further."), 1, 1_000, True
-    ),
-    "exit_keep": Option(
-        marked("Share of validation users whose list an early exit must not change (0.99)."), 0, 1
-    ),
-}
-_SASREC_TRAINING = {
-    "full": {"learning_rate": 2e-3, "batch_histories": 128, "dropout": 0.2},
-}
-_TOWER_TRAINING = {
-    "head": {"learning_rate": 2e-3, "batch_histories": 64},
-    "lora": {"learning_rate": 5e-4, "batch_histories": 16},
-    "full": {"learning_rate": 5e-5, "batch_histories": 16},
-}
-_READER_TRAINING = {
-    "full": {"learning_rate": 5e-4, "positives": 4, "negatives": 12},
-    "lora": {"learning_rate": 2e-3, "positives": 4, "negatives": 12},
-    "head": {"learning_rate": 1e-2, "positives": 4, "negatives": 12},
-}
-_DECODER_TRAINING = {
-    "lora": {"learning_rate": 1e-3, "batch_histories": 4, "negatives": 7},
-    "full": {"learning_rate": 5e-5, "batch_histories": 4, "negatives": 7},
-}
 
 BUILT_IN = (
     Family("popularity", marked("Popularity"), "cheap", f"{_ROOM}.popularity:Popularity"),
@@ -234,7 +92,7 @@ BUILT_IN = (
         marked("TF-IDF"),
         "cheap",
         f"{_ROOM}.tfidf:TfIdf",
-        options=_WORDS,
+        options=WORDS,
         reads_text=True,
     ),
     Family(
@@ -242,7 +100,7 @@ BUILT_IN = (
         marked("BM25"),
         "cheap",
         f"{_ROOM}.tfidf:Bm25",
-        options=_WORDS,
+        options=WORDS,
         reads_text=True,
     ),
     Family(
@@ -250,7 +108,7 @@ BUILT_IN = (
         marked("ALS"),
         "cheap",
         f"{_ROOM}.factors:Als",
-        options=_FACTORS
+        options=FACTORS
         | {"alpha": Option(marked("An interaction's confidence is 1 + alpha (10)."), 0, 1e9)},
     ),
     Family(
@@ -258,7 +116,7 @@ BUILT_IN = (
         marked("BPR"),
         "cheap",
         f"{_ROOM}.factors:Bpr",
-        options=_FACTORS,
+        options=FACTORS,
     ),
     Family(
         "fusion",
@@ -276,34 +134,34 @@ BUILT_IN = (
         marked("SASRec"),
         "sequential",
         f"{_ROOM}.sasrec:SasRec",
-        options=_SEQUENTIAL,
+        options=SEQUENTIAL,
         adaptations=("full",),
         usual={"adaptation": "full"},
-        suited=_SASREC_TRAINING,
+        suited=SASREC_TRAINING,
     ),
     Family(
         "text-sasrec",
         marked("Text-SASRec"),
         "sequential",
         f"{_ROOM}.sasrec:SasRec",
-        options=_SEQUENTIAL,
+        options=SEQUENTIAL,
         reads_text=True,
         backbones=("minilm-l6", "smollm2-135m"),
         adaptations=("full",),
         usual={"backbone": "minilm-l6", "adaptation": "full"},
-        suited=_SASREC_TRAINING,
+        suited=SASREC_TRAINING,
     ),
     Family(
         "parallel-codes",
         marked("Parallel codes"),
         "sequential",
         f"{_ROOM}.parallel_codes:ParallelCodes",
-        options=_CODES,
+        options=CODES,
         reads_text=True,
         backbones=("minilm-l6", "smollm2-135m"),
         adaptations=("full",),
         usual={"backbone": "minilm-l6", "adaptation": "full"},
-        suited=_SASREC_TRAINING,
+        suited=SASREC_TRAINING,
     ),
     Family(
         "bi-encoder",
@@ -320,20 +178,20 @@ BUILT_IN = (
         marked("Two towers"),
         "two towers",
         f"{_ROOM}.two_towers:TwoTowers",
-        options=_TOWERS,
+        options=TOWERS,
         reads_text=True,
         backbones=("minilm-l6", "smollm2-135m"),
         adaptations=("head", "lora", "full"),
         depths=(0, 2, 4, 6),
         usual={"backbone": "minilm-l6", "adaptation": "head", "history_items": 20},
-        suited=_TOWER_TRAINING,
+        suited=TOWER_TRAINING,
     ),
     Family(
         "cross-encoder",
         marked("Cross-encoder"),
         "cross-encoder",
         f"{_ROOM}.language_model:LanguageModelRecommender",
-        options=_EXIT,
+        options=EXIT,
         reads_text=True,
         reads_prompt=True,
         backbones=("minilm-l6", "smollm2-135m"),
@@ -346,14 +204,14 @@ BUILT_IN = (
             "history_attention": "per_item",
             "adaptation": "full",
         },
-        suited=_READER_TRAINING,
+        suited=READER_TRAINING,
     ),
     Family(
         "decoder",
         marked("Decoder"),
         "decoder",
         f"{_ROOM}.language_model:LanguageModelRecommender",
-        options=_EXIT,
+        options=EXIT,
         reads_text=True,
         reads_prompt=True,
         backbones=("smollm2-135m", "minilm-l6"),
@@ -366,14 +224,14 @@ BUILT_IN = (
             "adaptation": "lora",
             "history_items": 5,
         },
-        suited=_DECODER_TRAINING,
+        suited=DECODER_TRAINING,
     ),
     Family(
         "cascade",
         marked("Cascade"),
         "cascade",
         f"{_ROOM}.cascade:Cascade",
-        options=_EXIT,
+        options=EXIT,
         reads_text=True,
         reads_prompt=True,
         backbones=("minilm-l6", "smollm2-135m"),

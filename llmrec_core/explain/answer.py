@@ -41,7 +41,7 @@ def explain_answer(
     request: ExplainRequest,
     *,
     occasion: Occasion | None = None,
-    progress: Callable[[Explanation], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Json:
     """Why an item is recommended, how sure that is, and what would change it.
 
@@ -51,7 +51,7 @@ def explain_answer(
         spec: its spec, which says how it was evaluated.
         request: what is asked.
         occasion: the list that the item stands in, where the caller has it; else as `occasion_of`.
-        progress: called with every intermediate explanation.
+        progress: called while a language model reads prompts, with those read and all of a passage.
 
     Returns:
         the explanation as `Explanation.to_json`, with `text`, `notes`, `contrast`, `smallest_set`,
@@ -64,14 +64,14 @@ def explain_answer(
     began = time.perf_counter()
     if occasion is None:
         occasion = occasion_of(dataset, spec.protocol, request)
-    question = Question(recommender, dataset, occasion, request)
+    question = Question(recommender, dataset, occasion, request, progress)
     game = question.game()
     before, spent = game.forwards, game.cpu_seconds
     if not question.players:
         explanation = _nobody(question)
         body = explanation.to_json() | _NOTHING
     else:
-        explanation = question.explain(question.item, question.others, progress)
+        explanation = question.explain(question.item, question.others)
         body = explanation.to_json() | {
             "interactions": _interactions(explanation),
             "leave_one_out": explanation.leave_one_out,

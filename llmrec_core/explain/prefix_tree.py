@@ -100,7 +100,10 @@ class _Group:
 
 @torch.inference_mode()
 def score_tree(
-    model: ScorerModel, paths: Sequence[Sequence[Segment]], candidates: Sequence[Sequence[Segment]]
+    model: ScorerModel,
+    paths: Sequence[Sequence[Segment]],
+    candidates: Sequence[Sequence[Segment]],
+    progress: Callable[[int, int], None],
 ) -> tuple[np.ndarray, int]:
     """Scores (prompts, candidates) float64 of a causal model, and the tokens read for them.
 
@@ -108,7 +111,9 @@ def score_tree(
         model: the causal model and its head.
         paths: the blocks of each prompt's shared part, in order; empty blocks are allowed.
         candidates: for each prompt the same number of candidates as token ids.
+        progress: called with the prompts read and all of them, after each tree.
     """
+    done = 0
     scores = np.empty((len(paths), len(candidates[0]) if len(candidates) else 0))
     read = 0
     for rows in _batches(paths, candidates):
@@ -121,6 +126,8 @@ def score_tree(
             leaves.append([tree.add(node, segment) for segment in candidates[row]])
         scores[rows] = _read(model, tree, np.array(leaves))
         read += tree.tokens
+        done += len(rows)
+        progress(done, len(paths))
     return scores, read
 
 

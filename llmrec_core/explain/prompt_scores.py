@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from llmrec_core.models.scorer_model import ScorerModel
 
 
+Progress = Callable[[int, int], None]
+"""Called with what is done and all that there is."""
+
+
 class PromptScores:
     """Scores of coalitions by a language model recommender.
 
@@ -41,6 +45,7 @@ class PromptScores:
         players: whose presence varies; places count in `items`.
         baseline: `remove`, `mask` or `average`; the last needs `stand_ins`.
         stand_ins: item codes (backgrounds, history) in place of absent ones.
+        progress: called with the prompts read and all prompts of a passage, after each batch.
 
     Raises:
         UnsupportedError: for `mask` where the tokenizer has no such token.
@@ -54,7 +59,9 @@ class PromptScores:
         *,
         baseline: str = "remove",
         stand_ins: np.ndarray | None = None,
+        progress: Progress | None = None,
     ) -> None:
+        self._progress = progress
         self.model, self.layout = recommender.model, recommender.layout
         self.dataset = recommender.dataset
         self.tokenizer = self.model.backbone.tokenizer
@@ -107,7 +114,7 @@ class PromptScores:
             candidates: the candidates of each prompt, token ids.
         """
         scores: np.ndarray
-        scores, tokens_read = score_prompts(self.model, paths, candidates)
+        scores, tokens_read = score_prompts(self.model, paths, candidates, self._progress)
         self.tokens_read += tokens_read
         return scores
 
@@ -224,6 +231,7 @@ def score_prompts(
     model: ScorerModel,
     paths: Sequence[Sequence[Segment]],
     candidates: Sequence[Sequence[Segment]],
+    progress: Progress | None = None,
 ) -> tuple[np.ndarray, int]:
     """Scores float64 (prompts, candidates), and how many tokens were read for them.
 
@@ -231,28 +239,40 @@ def score_prompts(
         model: the language model and its head.
         paths: the blocks of token ids of each prompt before its candidates.
         candidates: for each prompt the same number of candidates as token ids.
+        progress: called with the prompts read and all of them, after each batch.
     """
+    progress = progress or _unnoted
     if model.layout.decoder:
-        scores, tokens_read = score_tree(model, paths, candidates)
+        scores, tokens_read = score_tree(model, paths, candidates, progress)
         return scores, tokens_read
     if model.history_attention == "full":
-        return _separate(model, paths, candidates)
+        return _separate(model, paths, candidates, progress)
     if model.history_attention == "per_item":
-        return _by_item(model, paths, candidates)
-    return _packed(model, paths, candidates)
+        return _by_item(model, paths, candidates, progress)
+    return _packed(model, paths, candidates, progress)
+
+
+def _unnoted(done: int, total: int) -> None:
+    pass
 
 
 def _packed(
-    model: ScorerModel, paths: Sequence[Sequence[Segment]], candidates: Sequence[Sequence[Segment]]
+    model: ScorerModel,
+    paths: Sequence[Sequence[Segment]],
+    candidates: Sequence[Sequence[Segment]],
+    progress: Progress,
 ) -> tuple[np.ndarray, int]:
     """An encoder that reads each history once for all of its candidates."""
     flat = [[token for segment in path for token in segment] for path in paths]
-    scores = _on_histories(model, flat, model.read_history, candidates)
+    scores = _on_histories(model, flat, model.read_history, candidates, progress)
     return scores, sum(map(len, flat)) + _tokens(candidates)
 
 
 def _by_item(
-    model: ScorerModel, paths: Sequence[Sequence[Segment]], candidates: Sequence[Sequence[Segment]]
+    model: ScorerModel,
+    paths: Sequence[Sequence[Segment]],
+    candidates: Sequence[Sequence[Segment]],
+    progress: Progress,
 ) -> tuple[np.ndarray, int]:
     """An encoder whose items do not see each other.
 
@@ -272,7 +292,7 @@ def _by_item(
         for row in rows
     ]
     scores = _on_histories(
-        model, places, lambda some: read.gathered(*model.tensors(some)), candidates
+        model, places, lambda some: read.gathered(*model.tensors(some)), candidates, progress
     )
     return scores, sum(1 + len(block) for block in blocks) + _tokens(candidates)
 
@@ -282,6 +302,7 @@ def _on_histories(
     rows: Sequence[Sequence[int]],
     read: Callable[[Sequence[Sequence[int]]], History],
     candidates: Sequence[Sequence[Segment]],
+    progress: Progress,
 ) -> np.ndarray:
     """Scores of candidates on their histories, those of like length together.
 
@@ -290,7 +311,9 @@ def _on_histories(
         rows: token ids of each history, or their places in what was read before.
         read: makes histories of some rows.
         candidates: for each row the same number of candidates as token ids.
+        progress: called with the rows read and all of them.
     """
+    done = 0
     longest = max(len(segment) for row in candidates for segment in row)
     scores = np.empty((len(rows), len(candidates[0])))
     for chunk in chunks(
@@ -301,6 +324,8 @@ def _on_histories(
         states = read([rows[i] for i in chunk])
         some = model.score_candidates(states, tokens.view(shape), mask.view(shape))
         scores[chunk] = some.double().cpu().numpy()
+        done += len(chunk)
+        progress(done, len(rows))
     return scores
 
 
@@ -309,7 +334,10 @@ def _tokens(candidates: Sequence[Sequence[Segment]]) -> int:
 
 
 def _separate(
-    model: ScorerModel, paths: Sequence[Sequence[Segment]], candidates: Sequence[Sequence[Segment]]
+    model: ScorerModel,
+    paths: Sequence[Sequence[Segment]],
+    candidates: Sequence[Sequence[Segment]],
+    progress: Progress,
 ) -> tuple[np.ndarray, int]:
     """Every pair alone, the way of mode `full`: history tokens see the candidate."""
     pairs = [
@@ -318,8 +346,10 @@ def _separate(
         for segment in row
     ]
     lengths = np.array([len(history) + len(candidate) for history, candidate in pairs])
-    scores = np.empty(len(pairs))
+    scores, done = np.empty(len(pairs)), 0
     for chunk in chunks(lengths, FULL_BATCH_TOKENS):
         some = model.score_pairs([pairs[i][0] for i in chunk], [pairs[i][1] for i in chunk])
         scores[chunk] = some.double().cpu().numpy()
+        done += len(chunk)
+        progress(done, len(pairs))
     return scores.reshape(len(paths), -1), int(lengths.sum())

@@ -55,6 +55,7 @@ class Question:
         dataset: its data.
         occasion: the list that the item stands in.
         request: the question as it was asked.
+        progress: called while a language model reads prompts, as of `PromptScores`.
 
     Raises:
         UnsupportedError: for a hosted model, which gives no reasons.
@@ -66,7 +67,9 @@ class Question:
         dataset: Dataset,
         occasion: Occasion,
         request: ExplainRequest,
+        progress: Callable[[int, int], None] | None = None,
     ) -> None:
+        self._progress = progress
         require_scored_here(recommender)
         self.recommender, self.dataset = recommender, dataset
         self.occasion, self.request = occasion, request
@@ -259,7 +262,12 @@ class Question:
             from llmrec_core.explain.prompt_scores import PromptScores
 
             scores = PromptScores(
-                part.recommender, items, players, baseline=baseline, stand_ins=stand_ins
+                part.recommender,
+                items,
+                players,
+                baseline=baseline,
+                stand_ins=stand_ins,
+                progress=self._progress,
             )
         else:
             scores = HistoryScores(part.recommender, items, players, stand_ins)
@@ -281,22 +289,16 @@ class Question:
 
     # ── its answer ───────────────────────────────────────────────────────────────────────────────
 
-    def explain(
-        self,
-        item: int,
-        together: Sequence[int] = (),
-        progress: Callable[[Explanation], None] | None = None,
-    ) -> Explanation:
+    def explain(self, item: int, together: Sequence[int] = ()) -> Explanation:
         """One explanation with this question's target and effort.
 
         Args:
             item: code of the item, of this list.
             together: further items scored in the same passes.
-            progress: called with every intermediate explanation.
         """
         explanation = self._closed_form(item)
         if explanation is None:
-            explanation = self._sampled(self.game(), item, together, progress)
+            explanation = self._sampled(self.game(), item, together)
         return self.named(explanation, item)
 
     def named(self, explanation: Explanation, item: int) -> Explanation:
@@ -318,13 +320,7 @@ class Question:
         game = self.game()
         return game.weights(self.item).get(part.role, 0.0) if isinstance(game, ListGame) else 1.0
 
-    def _sampled(
-        self,
-        game: Game,
-        item: int,
-        together: Sequence[int] = (),
-        progress: Callable[[Explanation], None] | None = None,
-    ) -> Explanation:
+    def _sampled(self, game: Game, item: int, together: Sequence[int] = ()) -> Explanation:
         budget, error = self._effort()
         return explain(
             game,
@@ -335,7 +331,6 @@ class Question:
             error=error,
             seed=self.request.seed,
             baseline=self.request.baseline,
-            progress=progress,
         )
 
     def _closed_form(self, item: int) -> Explanation | None:

@@ -149,8 +149,9 @@ def _centroids(part: np.ndarray, codebook: int, seed: int) -> np.ndarray:
     part = np.round(part, DECIMALS)
     clusters = min(codebook, len(np.unique(part, axis=0)))
     kmeans = KMeans(clusters, n_init=1, max_iter=ROUNDS, random_state=seed).fit(part)
-    found = kmeans.cluster_centers_
-    return np.concatenate((found, np.repeat(found[:1], codebook - clusters, axis=0)))
+    centres = kmeans.cluster_centers_
+    repeated = np.repeat(centres[:1], codebook - clusters, axis=0)
+    return np.concatenate((centres, repeated))
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,11 @@ from llmrec_core.costmodel.plan.traffic import Traffic
 from llmrec_core.costmodel.predict.span import Span
 from llmrec_core.errors import UnsupportedError
 from llmrec_core.language import t
+from llmrec_core.reading import number_format
 from llmrec_core.reading.predicted_rows import tail
-from llmrec_core.reading.pricing import AS_RECORDED, Pricing
+from llmrec_core.reading.pricing import AS_RECORDED, Pricing, usd_per_million
 from llmrec_core.reading.row import Row, batch_of
+from llmrec_core.types import Measurement
 
 
 def of_month(
@@ -50,6 +52,47 @@ def of_month(
     """
     traffic = Traffic.of_month(requests_per_month, pricing.used(row), p95_s=p95_s)
     return bills.make(service_of(row), traffic, terms_of(row, pricing, reserve))
+
+
+def monthly(
+    row: Row, requests_per_month: float, pricing: Pricing, p95_s: float | None = None
+) -> Measurement:
+    """Dollars a month of whole machines with the reserve, with the 80 % interval, or why unknown.
+
+    A hosted model has no machines here: a month is its price per million requests.
+
+    Args:
+        row: the run.
+        requests_per_month: requests of a twelfth of a year.
+        pricing: what the reader has typed.
+        p95_s: latency that 95 % of requests meet; `None` for no limit.
+    """
+    if row.is_hosted:
+        return _monthly_by_tokens(row, requests_per_month, p95_s)
+    try:
+        bill = of_month(row, requests_per_month, pricing, p95_s)
+    except UnsupportedError as error:
+        return Measurement("usd_per_month", None, "usd", reason=str(error))
+    if bill.usd_per_month is None:
+        reason = t("no price per hour is recorded; type one in")
+        return Measurement("usd_per_month", None, "usd", reason=reason)
+    return Measurement("usd_per_month", bill.usd_per_month, "usd", bill.usd_low80, bill.usd_high80)
+
+
+def _monthly_by_tokens(row: Row, requests_per_month: float, p95_s: float | None) -> Measurement:
+    """What a hosted model's tokens cost in a month, unless it is slower than the limit."""
+    price, seen = usd_per_million(row), row.request_figure("latency_p95_s")
+    if price.value is None:
+        return Measurement("usd_per_month", None, "usd", reason=price.reason)
+    if p95_s is not None and seen.value is not None and seen.value > p95_s:
+        reason = t(
+            "{name} was seen to answer with a p95 of {seen}, over the limit of {limit}",
+            name=row.name,
+            seen=number_format.duration(seen.value),
+            limit=number_format.duration(p95_s),
+        )
+        return Measurement("usd_per_month", None, "usd", reason=reason)
+    return Measurement("usd_per_month", price.value * requests_per_month / 1e6, "usd")
 
 
 def service_of(row: Row) -> Service:

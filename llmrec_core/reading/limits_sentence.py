@@ -1,7 +1,7 @@
 """Limits as a sentence, "p95 ≤ 50 ms, ≤ $5, at least 99 % of the best": read and written.
 
-Every word of the sentence has to be known, so that "p99 ≤ 50 ms" or "median ≤ 50 ms" is refused
-and not taken for something else. English and Chinese are read, whatever the page's language.
+A part of the sentence is understood whole or refused, so that "p99 ≤ 50 ms" or "$5 per request" is
+not taken for something else. English and Chinese are read, whatever the page's language.
 """
 
 from __future__ import annotations
@@ -17,25 +17,30 @@ P95_MS, PER_MILLION, PER_MONTH, SHARE = "p95_ms", "usd_per_million", "usd_per_mo
 """What a sentence can limit: milliseconds, dollars, dollars and % of the best quality."""
 
 _CLAUSES = re.compile(r",\s+|[;，；、]|\band\b|和|并且")
-_NUMBER = re.compile(r"\d+(?:[\s.,'\u2019]\d+)*")
-_MOST = re.compile(
-    r"≤|<=|<|\b(?:at most|no more than|up to|under|below|within)\b|至多|最多|不超过|不高于|以内"
+_NUMBER = r"(?P<number>\d+(?:[\s.,'\u2019]\d+)*)"
+_MOST = r"(?:≤|<=|<|at most|no more than|up to|under|below|within|至多|最多|不超过|不高于)"
+_LEAST = r"(?:≥|>=|at least|no less than|至少达到|至少|不低于|达到)"
+_USD = rf"(?:\$\s*{_NUMBER}|{_NUMBER.replace('number', 'before')}\s*(?:usd|dollars?|美元))"
+_PER = r"(?:a|per|/)"
+_SHORT_OF = "short of the best"
+_FORMS = tuple(
+    (name, re.compile(form.replace(" ", r"\s*")))
+    for name, form in (
+        (
+            P95_MS,
+            rf"(?:p95)? (?:latency|延迟)? {_MOST}? {_NUMBER} (?:ms|milliseconds?|毫秒) (?:以内)?",
+        ),
+        ("p95_s", rf"(?:p95)? (?:latency|延迟)? {_MOST}? {_NUMBER} (?:s|seconds?|秒) (?:以内)?"),
+        (PER_MONTH, rf"(?:budget|预算)? {_MOST}? {_USD} {_PER} month"),
+        (PER_MONTH, rf"(?:budget|每个?月 (?:预算)?|预算) {_MOST}? {_USD}"),
+        (PER_MILLION, rf"(?:price)? {_MOST}? {_USD} (?:{_PER} million (?:requests)?)?"),
+        (PER_MILLION, rf"(?:每百万次)? (?:请求)? (?:价格)? {_MOST}? {_USD}"),
+        (SHARE, rf"(?:quality)? {_LEAST}? {_NUMBER} [%％] (?:of the best (?:quality)?)?"),
+        (SHARE, rf"(?:效果|质量)? {_LEAST}? (?:最佳|最好) (?:效果|质量)? 的? {_NUMBER} [%％]"),
+        (_SHORT_OF, rf"within {_NUMBER} [%％] of the best (?:quality)?"),
+    )
 )
-_LEAST = re.compile(r"≥|>=|>|\b(?:at least|no less than)\b|至少|不低于|达到")
-_SHORT_OF = re.compile(r"\bwithin\b|以内")
-_UNITS = (
-    (SHARE, re.compile(r"%|％|\bpercent\b")),
-    (PER_MONTH, re.compile(r"(?=.*(?:\bmonth\b|月))(?=.*(?:\$|\busd\b|\bdollars?\b|美元))")),
-    (PER_MILLION, re.compile(r"\$|\busd\b|\bdollars?\b|美元")),
-    (P95_MS, re.compile(r"\b(?:ms|milliseconds?|s|seconds?)\b|毫秒|秒")),
-)
-_SECONDS = re.compile(r"\b(?:s|seconds?)\b|(?<!毫)秒")
-_KNOWN = re.compile(
-    r"[≤≥<>=$%％/]|\b(?:p95|ms|milliseconds?|s|seconds?|usd|dollars?|percent|at|most|least|no|more"
-    r"|less|than|up|to|under|below|within|a|an|per|of|the|best|quality|requests?|million|month"
-    r"|latency|price|budget|is)\b|至多|最多|不超过|不高于|以内|至少|不低于|达到|毫秒|秒|美元|每百万次"
-    r"|百万|每月|每个月|月|每|次|请求|最佳|最好|质量|延迟|价格|预算|为|的"
-)
+"""What may be said of each limit; a space stands for any number of them."""
 
 
 def read(sentence: str) -> dict[str, float]:
@@ -58,24 +63,19 @@ def read(sentence: str) -> dict[str, float]:
 
 def _clause(clause: str) -> tuple[str, float]:
     """What one part of a sentence limits, and where."""
-    text = clause.lower()
-    numbers = _NUMBER.findall(re.sub(r"\bp95\b", " ", text))
-    name = next((name for name, unit in _UNITS if unit.search(text)), None)
-    rest = _KNOWN.sub(" ", _NUMBER.sub(" ", re.sub(r"\bp95\b", " ", text))).strip()
-    wrong_way = (_MOST if name == SHARE else _LEAST).search(text)
-    if name == SHARE and _SHORT_OF.search(text):
-        wrong_way = _LEAST.search(text)
-    if name is None or len(numbers) != 1 or rest or wrong_way:
-        example = "p95 ≤ 50 ms, ≤ $5, at least 99 % of the best"
-        raise UsageError(
-            t("{clause!r} is not understood; type e.g. {example}", clause=clause, example=example)
-        )
-    value = read_number(numbers[0], clause)
-    if name == P95_MS and _SECONDS.search(text):
-        value *= 1000
-    if name == SHARE and _SHORT_OF.search(text):
-        value = 100 - value
-    return name, value
+    for name, form in _FORMS:
+        said = form.fullmatch(clause.lower())
+        if said is None:
+            continue
+        digits = next(text for text in said.groupdict().values() if text)
+        value = read_number(digits, clause)
+        if name == "p95_s":
+            return P95_MS, value * 1000
+        return (SHARE, 100 - value) if name == _SHORT_OF else (name, value)
+    example = "p95 ≤ 50 ms, ≤ $5, at least 99 % of the best"
+    raise UsageError(
+        t("{clause!r} is not understood; type e.g. {example}", clause=clause, example=example)
+    )
 
 
 def written(limits: Mapping[str, float | None]) -> str:
@@ -90,7 +90,7 @@ def written(limits: Mapping[str, float | None]) -> str:
         PER_MONTH: lambda number: t("≤ ${number} a month", number=number),
         SHARE: lambda number: t("at least {number} % of the best", number=number),
     }
-    asked = {name: limits.get(name) for name in parts}
+    held = {name: limits.get(name) for name in parts}
     return ", ".join(
-        parts[name](as_typed(value)) for name, value in asked.items() if value is not None
+        parts[name](as_typed(value)) for name, value in held.items() if value is not None
     )

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from llmrec_core.language import t
-from llmrec_core.reading.choice import Question, Terms, monthly, pick
+from llmrec_core.reading.bills import monthly
+from llmrec_core.reading.choice import pick
 from llmrec_core.reading.limits import Limits
 from llmrec_core.reading.number_format import share
 from llmrec_core.reading.pricing import price_or_infinity
+from llmrec_core.reading.question import Question
+from llmrec_core.reading.requirements import Requirements
 from llmrec_core.reading.row import Row, candidates_of
 from llmrec_core.reading.ties import some_names
 from llmrec_core.types import Measurement
@@ -53,14 +56,14 @@ def cards(ranked: Sequence[Row], limits: Limits, question: Question) -> tuple[Ca
     picked = pick(ranked, limits, question)
     if picked is not None:
         chosen, best = picked
-        within = Terms(limits, question, ranked[0]).kept(ranked)
-        note = (
-            _tie_note(chosen, within, question)
-            if chosen is best
-            else t("not distinguishable from {name}, which costs more", name=best.name)
-            if limits.share_of_best is None
-            else t("the cheapest within {share} of the best", share=share(limits.share_of_best))
-        )
+        within = Requirements(limits, question, ranked[0]).kept(ranked)
+        if chosen is best:
+            note = _tie_note(chosen, within, question)
+        elif limits.share_of_best is None:
+            note = t("not distinguishable from {name}, which costs more", name=best.name)
+        else:
+            reached = share(limits.share_of_best)
+            note = t("the cheapest that reaches {share} of the best", share=reached)
         offers.append((t("The one to take"), chosen, note))
     offers.append((t("Best quality"), ranked[0], _tie_note(ranked[0], ranked, question)))
     merged: dict[str, tuple[list[str], Row, list[str]]] = {}

@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from llmrec_core.language import t
 from llmrec_core.metrics.intervals import Difference
 from llmrec_core.reading import number_format
-from llmrec_core.reading.choice import NotKept, Question, Terms, monthly
+from llmrec_core.reading.bills import monthly
 from llmrec_core.reading.comparison import difference, spread
 from llmrec_core.reading.limits import Limits
 from llmrec_core.reading.offers import hits_per_100
 from llmrec_core.reading.people import MIN_PEOPLE, NOBODY, People
+from llmrec_core.reading.question import Question
+from llmrec_core.reading.requirements import NotKept, Requirements
 from llmrec_core.reading.row import Row
 from llmrec_core.reading.stability import settle_words, what_would_settle
 from llmrec_core.types import Measurement
@@ -88,7 +90,7 @@ class Pair:
 
     def not_kept(self, row: Row) -> list[NotKept]:
         """The limits that a row breaks or is not known to keep."""
-        return Terms(self.limits, self.question, self.best).not_kept(row)
+        return Requirements(self.limits, self.question, self.best).not_kept(row)
 
     @property
     def ranks_worse(self) -> bool:
@@ -136,7 +138,7 @@ def best_of_each(
         limits: of the reader.
         question: what is compared by.
     """
-    terms = Terms(limits, question, ranked[0] if ranked else None)
+    terms = Requirements(limits, question, ranked[0] if ranked else None)
 
     def doubt(row: Row) -> int:
         limits_of_row = terms.not_kept(row)

@@ -30,7 +30,8 @@ from llmrec_core.reading import (
     svg,
     verdict,
 )
-from llmrec_core.reading.choice import Choice, monthly
+from llmrec_core.reading.bills import monthly
+from llmrec_core.reading.choice import Choice
 from llmrec_core.reading.comparison import comparability
 from llmrec_core.reading.glossary import GLOSSARY, METHOD_TITLES, METHODS
 from llmrec_core.reading.groups import grouped

@@ -8,11 +8,12 @@ import numpy as np
 
 from llmrec_core.language import t
 from llmrec_core.metrics.seeds import Needed, needed, seed_error
-from llmrec_core.reading.choice import Question, Terms
 from llmrec_core.reading.comparison import best_first
 from llmrec_core.reading.limits import Limits
 from llmrec_core.reading.people import MIN_PEOPLE, NOBODY, People, shared
 from llmrec_core.reading.pricing import price_or_infinity
+from llmrec_core.reading.question import Question
+from llmrec_core.reading.requirements import Requirements
 from llmrec_core.reading.row import Row
 
 RESAMPLES = 400
@@ -39,18 +40,14 @@ def share_stays(
         A share, or `None` when fewer than `MIN_PEOPLE` are shared by all rows.
     """
     ranked = best_first(rows, question.metric, question.protocol, question.slice)
-    affordable = Terms(limits, question).kept(ranked)
+    affordable = Requirements(limits, question).kept(ranked)
     share = limits.share_of_best
     compared = affordable if share is None else ranked
     people = _shared_by_all([question.users.get(row.run_id, NOBODY) for row in compared], question)
     if people is None or chosen not in affordable:
         return None
-    prices = np.array(
-        [
-            price_or_infinity(row, question.pricing) if row in affordable else np.inf
-            for row in compared
-        ]
-    )
+    prices = np.array([price_or_infinity(row, question.pricing) for row in compared])
+    within = np.array([row in affordable for row in compared])
     errors = np.array([_seed_variance(values) for values in people])
     rng = np.random.default_rng(0)
     place, kept = compared.index(chosen), 0
@@ -59,7 +56,7 @@ def share_stays(
         taken = (
             _choice(means, prices, errors)
             if share is None
-            else _cheapest_good_enough(means, prices, share)
+            else _cheapest_good_enough(means, prices, within, share)
         )
         kept += taken == place
     return kept / RESAMPLES
@@ -101,11 +98,16 @@ def _choice(means: np.ndarray, prices: np.ndarray, seed_variances: np.ndarray) -
     return int(np.where(tied, prices, np.inf).argmin()) if np.isfinite(prices[tied]).any() else best
 
 
-def _cheapest_good_enough(means: np.ndarray, prices: np.ndarray, share: float) -> int:
-    """The place of the cheapest row that reaches a share of the best; -1 where none is for sale."""
+def _cheapest_good_enough(
+    means: np.ndarray, prices: np.ndarray, within: np.ndarray, share: float
+) -> int:
+    """The place of the cheapest affordable row that reaches a share of the best; -1 for none.
+
+    Of rows without a price the first is taken, as `pick` does.
+    """
     values = means.mean(axis=1)
-    asked = np.where(values >= share * values.max(), prices, np.inf)
-    return int(asked.argmin()) if np.isfinite(asked).any() else -1
+    places = np.flatnonzero(within & (values >= share * values.max()))
+    return int(places[prices[places].argmin()]) if len(places) else -1
 
 
 def what_would_settle(a: People, b: People) -> Needed | None:

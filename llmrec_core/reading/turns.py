@@ -11,11 +11,12 @@ from dataclasses import replace
 
 from llmrec_core.language import marked, t
 from llmrec_core.reading import number_format
-from llmrec_core.reading.choice import Question, Terms
 from llmrec_core.reading.comparison import best_first, difference
 from llmrec_core.reading.limits import Limits
 from llmrec_core.reading.pays import best_of_each
 from llmrec_core.reading.people import MIN_PEOPLE, NOBODY, People
+from llmrec_core.reading.question import Question
+from llmrec_core.reading.requirements import Requirements
 from llmrec_core.reading.row import Row, document_of
 from llmrec_core.retelling import retold
 
@@ -114,7 +115,7 @@ def ahead(
         language, classical = best_of_each(ranked, limits, where)
         if people < MIN_PEOPLE or language is None or classical is None:
             continue
-        if Terms(limits, where, ranked[0]).not_kept(language):
+        if Requirements(limits, where, ranked[0]).not_kept(language):
             continue
         if _leader(rows, part, language, classical, where)[0] is language:
             places.append(t("{slice} ({people})", slice=words, people=people))

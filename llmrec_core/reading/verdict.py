@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from llmrec_core.language import t
 from llmrec_core.reading import number_format, pays, tried
-from llmrec_core.reading.choice import Choice, Question, choose
+from llmrec_core.reading.choice import Choice, choose
 from llmrec_core.reading.comparison import best_first
 from llmrec_core.reading.extra_hit import price_of_a_hit
 from llmrec_core.reading.limits import Limits
@@ -20,6 +20,7 @@ from llmrec_core.reading.offers import Card, cards
 from llmrec_core.reading.people import People
 from llmrec_core.reading.pricing import AS_RECORDED, Pricing
 from llmrec_core.reading.protocols import in_words
+from llmrec_core.reading.question import Question
 from llmrec_core.reading.row import Row
 from llmrec_core.reading.stability import share_stays
 from llmrec_core.reading.turns import Elsewhere, ahead, turns

@@ -31,7 +31,7 @@ from llmrec_core.recommenders.sequence_recommender import SHAPE, SequenceRecomme
 from llmrec_core.recommenders.text_vectors import catalogue_vectors, text_vectors
 from llmrec_core.scoring.finite import require_finite
 from llmrec_core.training.checkpoints import MANIFEST, read_folder, write_folder
-from llmrec_core.training.windows import Windows, WindowSampler
+from llmrec_core.training.windows import Windows
 from llmrec_core.types import Columns, Description
 
 if TYPE_CHECKING:
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from llmrec_core.settings import Settings
 
 CODES, CODEBOOK = 16, 256
-DEFAULTS = SHAPE | {"codes": CODES, "codebook": 0}
-"""A codebook of 0 has 256 centroids, or as many as texts differ where those are fewer."""
 TEMPERATURE = 0.07
 """By which a cosine is divided."""
 SCORED_TOGETHER = 256
@@ -61,15 +59,18 @@ class ItemCodes:
 class ParallelCodes(SequenceRecommender[CodesModel]):
     """Foretells all codes of the next item and scores items by the sum of their logarithms."""
 
+    defaults = SHAPE | {"codes": CODES, "codebook": 0}
+    """A codebook of 0 has 256 centroids, or as many as texts differ where those are fewer."""
+
     def __init__(self, spec: RunSpec, dataset: Dataset, settings: Settings) -> None:
         """Read the options; codes and weights are made by `fit` or `load`.
 
         Raises:
             UsageError: when the heads do not divide the width.
         """
-        super().__init__(spec, dataset, settings, DEFAULTS)
+        super().__init__(spec, dataset, settings)
         self.temperature = float(spec.recommender.options.get("temperature", TEMPERATURE))
-        self._made: ItemCodes | None = None
+        self._item_codes: ItemCodes | None = None
         self._summands: Tensor | None = None
 
     def prepare(self, split: Split, context: RunContext) -> None:
@@ -82,14 +83,14 @@ class ParallelCodes(SequenceRecommender[CodesModel]):
         """
         folder = context.folder / "checkpoints" / "codes"
         of = {"spec": self.spec.hash, "content_hash": self.dataset.content_hash}
-        self._made = None
+        self._item_codes = None
         if (folder / MANIFEST).exists():  # a run that goes on must mean the same by its weights
             tensors, state = read_folder(folder)
-            self._made = _restored(tensors) if state == of else None
-        if self._made is None:
-            self._made = self._make(context)
-            write_folder(folder, _stored(self._made), of)
-        self._say(groups_of(self._made.codes, split.item_counts), context)
+            self._item_codes = _restored(tensors) if state == of else None
+        if self._item_codes is None:
+            self._item_codes = self._make(context)
+            write_folder(folder, _stored(self._item_codes), of)
+        self._say(groups_of(self._item_codes.codes, split.item_counts), context)
 
     def _make(self, context: RunContext | None = None) -> ItemCodes:
         require_titles(self.dataset, t("Parallel codes"))
@@ -137,19 +138,11 @@ class ParallelCodes(SequenceRecommender[CodesModel]):
             DataError: when no user has two training interactions.
             NotFiniteError: when training diverges.
         """
-        sampler = WindowSampler(
-            split.train,
-            length=self.length,
-            padding=self.dataset.n_items,
-            seed=self.spec.seed,
-            ahead=self.options["ahead"],
-            in_epochs=bool(self.options["in_epochs"]),
-        )
-        if self._made is None:
+        if self._item_codes is None:
             self.prepare(split, context)
-        assert self._made is not None, "prepare makes the codes"
-        groups = groups_of(self._made.codes, split.item_counts)
-        self.model = model = self._build(self._made, groups)
+        assert self._item_codes is not None, "prepare makes the codes"
+        groups = groups_of(self._item_codes.codes, split.item_counts)
+        self.model = model = self._build(self._item_codes, groups)
         self._forget()
 
         def mean(windows: Windows) -> Tensor:
@@ -160,17 +153,17 @@ class ParallelCodes(SequenceRecommender[CodesModel]):
         def weight(windows: Windows) -> float:
             return float(windows.real.sum())
 
-        self._train(model, sampler, mean, weight, split, context)
+        self._train(model, self._sampler(split), mean, weight, split, context)
 
     def _untrained(self) -> CodesModel:
-        if self._made is None:
-            self._made = self._make()
-        groups = groups_of(self._made.codes, np.zeros(self.dataset.n_items))
-        return self._build(self._made, groups)
+        if self._item_codes is None:
+            self._item_codes = self._make()
+        groups = groups_of(self._item_codes.codes, np.zeros(self.dataset.n_items))
+        return self._build(self._item_codes, groups)
 
-    def _build(self, made: ItemCodes, groups: Groups) -> CodesModel:
-        model = self._shaped(made.quantiser, groups.largest)
-        model.set_codes(torch.from_numpy(made.codes), groups)
+    def _build(self, item_codes: ItemCodes, groups: Groups) -> CodesModel:
+        model = self._shaped(item_codes.quantiser, groups.largest)
+        model.set_codes(torch.from_numpy(item_codes.codes), groups)
         model.to(self.device)
         return model
 
@@ -192,13 +185,13 @@ class ParallelCodes(SequenceRecommender[CodesModel]):
         )
 
     def _beside(self) -> dict[str, dict[str, Tensor]]:
-        return {} if self._made is None else _stored(self._made)
+        return {} if self._item_codes is None else _stored(self._item_codes)
 
     def _of_stored(self, tensors: Mapping[str, Mapping[str, Tensor]]) -> CodesModel:
-        self._made = _restored(tensors)
-        codes, codebook, _ = self._made.quantiser.centroids.shape
+        self._item_codes = _restored(tensors)
+        codes, codebook, _ = self._item_codes.quantiser.centroids.shape
         rows = len(tensors["weights"]["code_vectors.weight"])
-        model = self._shaped(self._made.quantiser, rows - codes * codebook)
+        model = self._shaped(self._item_codes.quantiser, rows - codes * codebook)
         model.to(self.device)
         return model
 
@@ -211,9 +204,9 @@ class ParallelCodes(SequenceRecommender[CodesModel]):
         Items that came to share their codes stand in the order of their codes, not of popularity.
         """
         model = self.network()
-        assert self._made is not None, "a model has codes"
+        assert self._item_codes is not None, "a model has codes"
         vectors = _alike(text_vectors(self.spec, dataset, settings), dataset)
-        codes = self._made.quantiser.codes(vectors)
+        codes = self._item_codes.quantiser.codes(vectors)
         model.set_codes(torch.from_numpy(codes), groups_of(codes, np.zeros(len(codes))))
         self._forget()
 
@@ -283,11 +276,11 @@ def _alike(vectors: np.ndarray, dataset: Dataset) -> np.ndarray:
     return same
 
 
-def _stored(made: ItemCodes) -> dict[str, dict[str, Tensor]]:
-    quantiser = made.quantiser
+def _stored(item_codes: ItemCodes) -> dict[str, dict[str, Tensor]]:
+    quantiser = item_codes.quantiser
     named = {"mean": quantiser.mean, "axes": quantiser.axes, "centroids": quantiser.centroids}
     tensors = {name: torch.from_numpy(array) for name, array in named.items()}
-    return {"quantiser": {**tensors, "codes": torch.from_numpy(made.codes)}}
+    return {"quantiser": {**tensors, "codes": torch.from_numpy(item_codes.codes)}}
 
 
 def _restored(tensors: Mapping[str, Mapping[str, Tensor]]) -> ItemCodes:

@@ -28,7 +28,6 @@ from llmrec_core.recommenders.sequence_recommender import SHAPE, SequenceRecomme
 from llmrec_core.recommenders.target_loss import TargetLoss
 from llmrec_core.recommenders.text_vectors import catalogue_vectors, text_vectors
 from llmrec_core.scoring.finite import require_finite
-from llmrec_core.training.windows import WindowSampler
 from llmrec_core.types import Description
 
 if TYPE_CHECKING:
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from llmrec_core.data.splits import Split
     from llmrec_core.settings import Settings
 
-DEFAULTS = SHAPE | {"negatives": 0}
 COOCCURRENCE = 0.1
 """Standard deviation of the id vectors' start from co-occurrences; option `cooccurrence` sets it.
 
@@ -56,13 +54,15 @@ SCORED_TOGETHER = 256
 class SasRec(SequenceRecommender[SasRecModel]):
     """The sequential baseline; `family = "text-sasrec"` adds language-model embeddings."""
 
+    defaults = SHAPE | {"negatives": 0}
+
     def __init__(self, spec: RunSpec, dataset: Dataset, settings: Settings) -> None:
         """Read the options; weights are made by `fit` or `load`.
 
         Raises:
             UsageError: for an option that the family does not have, or one out of its range.
         """
-        super().__init__(spec, dataset, settings, DEFAULTS)
+        super().__init__(spec, dataset, settings)
         given = spec.recommender.options
         self.cooccurrence = float(given.get("cooccurrence", COOCCURRENCE))
         self.ips, self.clip = float(given.get("ips", 0.0)), float(given.get("ips_clip", CLIP))
@@ -104,15 +104,7 @@ class SasRec(SequenceRecommender[SasRecModel]):
             DataError: when no user has two training interactions.
             NotFiniteError: when training diverges.
         """
-        sampler = WindowSampler(
-            split.train,
-            length=self.length,
-            padding=self.dataset.n_items,
-            seed=self.spec.seed,
-            ahead=self.options["ahead"],
-            in_epochs=bool(self.options["in_epochs"]),
-            negatives=self.options["negatives"],
-        )
+        sampler = self._sampler(split, self.options["negatives"])
         self.model = model = self._build(self._text(context))
         self._start_from_cooccurrences(model, split)
         self._forget()

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 import torch
@@ -45,16 +45,11 @@ Network = TypeVar("Network", bound=torch.nn.Module)
 class SequenceRecommender(ABC, Generic[Network]):
     """Reads options, trains, keeps and loads a model; families say what it is and how it scores."""
 
-    def __init__(
-        self, spec: RunSpec, dataset: Dataset, settings: Settings, defaults: Mapping[str, int]
-    ) -> None:
-        """Read the options; weights are made by `fit` or `load`.
+    defaults: ClassVar[Mapping[str, int]] = SHAPE
+    """Whole options of the family, with what they are where a spec does not say."""
 
-        Args:
-            spec: the run's.
-            dataset: the catalogue.
-            settings: where backbones stand.
-            defaults: whole options of the family, `width` and `heads` among them.
+    def __init__(self, spec: RunSpec, dataset: Dataset, settings: Settings) -> None:
+        """Read the options; weights are made by `fit` or `load`.
 
         Raises:
             UsageError: when the heads do not divide the width.
@@ -63,7 +58,7 @@ class SequenceRecommender(ABC, Generic[Network]):
         self.length = spec.recommender.history_items
         self.device = pick_device(spec.device)
         given = spec.recommender.options
-        self.options = {name: int(given.get(name, value)) for name, value in defaults.items()}
+        self.options = {name: int(given.get(name, value)) for name, value in self.defaults.items()}
         width, heads = self.options["width"], self.options["heads"]
         if width % heads:
             raise UsageError(
@@ -83,7 +78,7 @@ class SequenceRecommender(ABC, Generic[Network]):
     ) -> Self:
         """As `FamilyClass.of_spec`; it takes no weights over."""
         refuse_weights(spec, parent)
-        return cls(spec, dataset, settings)  # type: ignore[call-arg]
+        return cls(spec, dataset, settings)
 
     @abstractmethod
     def score(self, histories: Sequence[np.ndarray], candidates: np.ndarray) -> np.ndarray:
@@ -108,6 +103,23 @@ class SequenceRecommender(ABC, Generic[Network]):
     def _beside(self) -> dict[str, dict[str, Tensor]]:
         """Tensors that a model's folder holds beside the weights, by file."""
         return {}
+
+    def _sampler(self, split: Split, negatives: int = 0) -> WindowSampler:
+        """What draws the training windows.
+
+        Args:
+            split: whose training sequences are read.
+            negatives: items that are drawn beside the targets of a batch.
+        """
+        return WindowSampler(
+            split.train,
+            length=self.length,
+            padding=self.dataset.n_items,
+            seed=self.spec.seed,
+            ahead=self.options["ahead"],
+            in_epochs=bool(self.options["in_epochs"]),
+            negatives=negatives,
+        )
 
     def _train(
         self,
@@ -218,7 +230,7 @@ class SequenceRecommender(ABC, Generic[Network]):
                 )
             )
         spec, settings = stored_run(state["spec"]), settings or load_settings()
-        recommender = cls.of_spec(spec, dataset, settings, None)
+        recommender = cls(spec, dataset, settings)
         recommender.model = recommender._of_stored(tensors)
         recommender.model.load_state_dict(tensors["weights"])
         return recommender

@@ -19,6 +19,7 @@ from llmrec_core.contract.requests import (
     parse_request,
 )
 from llmrec_core.contract.steps import Progress, noting_steps, unnoted
+from llmrec_core.language import t
 from llmrec_core.ledger.ledger import Ledger
 from llmrec_core.profiling.allocator import keep_freed_memory
 from llmrec_core.profiling.timing import TimingWindow
@@ -113,7 +114,7 @@ def explain(
         loaded.dataset,
         loaded.spec,
         request,
-        progress=noting(progress, request.budget, request.error),
+        progress=noting(progress, t("prompts read")),
     )
 
 
@@ -126,7 +127,7 @@ def explain_many(
     """
     from llmrec_core.explain.many_rows import DOCUMENT, summary
     from llmrec_core.explain.many_users import explain_many_answer
-    from llmrec_core.explain.steps import people_noting
+    from llmrec_core.explain.steps import noting
 
     loaded = load_run(request.run, settings, cache)
     body = explain_many_answer(
@@ -134,7 +135,7 @@ def explain_many(
         loaded.dataset,
         loaded.spec,
         request,
-        progress=people_noting(progress),
+        progress=noting(progress, t("people explained")),
     )
     ledger = Ledger.open(settings)
     earlier = ledger.document(request.run, DOCUMENT) or {}

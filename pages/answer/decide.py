@@ -14,10 +14,12 @@ from llmrec_core.reading import (
     stability,
     study_tables,
 )
-from llmrec_core.reading.choice import Choice, Question, choose, failing, monthly
+from llmrec_core.reading.bills import monthly
+from llmrec_core.reading.choice import Choice, choose, failing
 from llmrec_core.reading.comparison import comparability
 from llmrec_core.reading.limits import Limits
 from llmrec_core.reading.pricing import AXES, usd_per_million
+from llmrec_core.reading.question import Question
 from llmrec_core.reading.row import Row
 from llmrec_core.reading.several_runs import FEWEST, MOST
 from llmrec_core.reading.turns import members_of, slice_sizes

@@ -5,9 +5,10 @@ from __future__ import annotations
 from llmrec_core.costmodel.plan.planner import Plan
 from llmrec_core.language import t
 from llmrec_core.reading import number_format, verdict
-from llmrec_core.reading.choice import Choice, Question, choose
+from llmrec_core.reading.choice import Choice, choose
 from llmrec_core.reading.limits import Limits
 from llmrec_core.reading.pricing import Pricing
+from llmrec_core.reading.question import Question
 from llmrec_core.reading.row import Row
 from pages.shared import records, widgets
 

@@ -38,6 +38,14 @@ def test_overlapping_intervals_are_no_lead():
     assert sentence([body], "shop").startswith("With few labels no language model leads: of 300,")
 
 
+def test_rows_of_curves_under_other_conditions_are_not_compared():
+    mine = curve(row(TITLES["full"], 300, 0.9, 0.8, 1), row("EASE", 300, 0.95, 0.94, 0.96))
+    theirs = curve(row("EASE", 300, 0.1, 0.0, 0.2))
+    said = sentence([theirs, mine], "shop")
+    assert said.startswith("With few labels no language model leads: of 300,")
+    assert sentence([theirs, curve(row(TITLES["full"], 300, 0.9, 0.8, 1))], "shop") == ""
+
+
 def test_nothing_is_said_of_other_data_or_of_one_side_alone():
     one = curve(row(TITLES["full"], 300, 0.3, 0.1, 0.5))
     other = curve(row(TITLES["full"], 300, 0.9, 0.8, 1), row("EASE", 300, 0, 0, 0.1), data="films")

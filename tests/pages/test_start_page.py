@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from llmrec_core.reading.choice import Question
 from llmrec_core.reading.limits import Limits
 from llmrec_core.reading.pays import Pair
+from llmrec_core.reading.question import Question
 from pages.answer import start_chart
 from tests.pages.test_pages import unescaped
 from tests.reading.rows import PROTOCOL, figure_changed, make, people

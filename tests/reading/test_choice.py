@@ -4,11 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from llmrec_core.reading.choice import Question, Terms, choose, failing, monthly
+from llmrec_core.reading.bills import monthly
+from llmrec_core.reading.choice import choose, failing
 from llmrec_core.reading.limits import Limits
 from llmrec_core.reading.people import of_mapping
 from llmrec_core.reading.pricing import AS_RECORDED, Pricing
+from llmrec_core.reading.question import Question
 from llmrec_core.reading.report import needs_words
+from llmrec_core.reading.requirements import Requirements
 from llmrec_core.reading.verdict import Traffic
 from llmrec_core.types import Measurement
 from tests.reading.rows import PROTOCOL, USERS, make, mixed, people, split
@@ -62,7 +65,7 @@ def test_the_best_counts_for_the_share_whatever_it_costs():
     # a faster machine helps the best row and cannot make the cheap one better
     assert found.why_not == "The closest, best, fails: its p95 of 2.00 s is above 100 ms."
     assert failing(found, [cheap, best], limits, question) == [best]
-    assert Terms(limits, question, best).broken(cheap) == [
+    assert Requirements(limits, question, best).broken(cheap) == [
         "its NDCG@10 of 0.200 is 50 % of the best, below 99 %"
     ]
 

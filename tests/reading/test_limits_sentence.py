@@ -19,6 +19,9 @@ from llmrec_core.reading.limits_sentence import read, written
             {"usd_per_month": 1200.5, "share": 99},
         ),
         ("≥ 99 %", {"share": 99}),
+        ("p95 latency ≤50ms, ≤$5/million", {"p95_ms": 50, "usd_per_million": 5}),
+        ("budget 300 dollars", {"usd_per_month": 300}),
+        ("Price up to 5 USD per million requests", {"usd_per_million": 5}),
         ("latency below 2 seconds.", {"p95_ms": 2000}),
         (
             "p95 ≤ 50 毫秒，不超过 5 美元，至少最佳的 99 %",
@@ -45,6 +48,12 @@ def test_a_sentence_is_read_part_by_part(sentence, limits):
         "€5",
         "$5 and $6",
         "-50 ms",
+        "$5 per request",
+        "$5 a second",
+        "$5 per 1000 requests",
+        "50 ms per month",
+        "50 ms of the best",
+        "at least at most 99 %",
     ],
 )
 def test_what_is_not_understood_whole_is_refused(sentence):

@@ -7,9 +7,10 @@ import pytest
 from llmrec_core.costmodel.facts import devices
 from llmrec_core.errors import UnsupportedError
 from llmrec_core.reading import other_devices, predicted_rows, study_tables
-from llmrec_core.reading.choice import Question, choose, failing
+from llmrec_core.reading.choice import choose, failing
 from llmrec_core.reading.limits import Limits
 from llmrec_core.reading.pricing import axis_cost, usd_per_million
+from llmrec_core.reading.question import Question
 from llmrec_core.types import Measurement
 from tests.reading.rows import PROTOCOL, make, people
 

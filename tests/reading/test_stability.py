@@ -6,10 +6,11 @@ import numpy as np
 
 from llmrec_core.metrics.seeds import Needed
 from llmrec_core.reading import stability
-from llmrec_core.reading.choice import Question, choose
+from llmrec_core.reading.choice import choose
 from llmrec_core.reading.limits import Limits
 from llmrec_core.reading.people import of_mapping
-from tests.reading.rows import PROTOCOL, make
+from llmrec_core.reading.question import Question
+from tests.reading.rows import PROTOCOL, figure_changed, make
 
 
 def test_examples_in_the_documentation():
@@ -52,6 +53,20 @@ def test_a_share_of_the_best_is_resampled_as_it_is_chosen():
     assert stability.share_stays(rows, chosen, limits, question) == 1.0
     near = Limits(share_of_best=float(values["dear"].mean() / values["best"].mean()))
     assert 0.2 < stability.share_stays(rows, chosen, near, question) < 0.8
+
+
+def test_rows_without_a_price_are_taken_in_their_order():
+    level = np.linspace(0.3, 0.6, 100)
+    users = {
+        name: of_mapping(dict(enumerate(level + more))) for name, more in (("a", 0.1), ("b", 0))
+    }
+    rows = [
+        figure_changed(make(name, ndcg=value), "usd_per_million", value=None, reason="none")
+        for name, value in (("a", 0.55), ("b", 0.45))
+    ]
+    question, limits = Question("ndcg@10", PROTOCOL, users), Limits(share_of_best=0.5)
+    assert choose(rows, limits, question).row is rows[0]
+    assert stability.share_stays(rows, rows[0], limits, question) == 1.0
 
 
 def test_without_shared_people_nothing_is_said():

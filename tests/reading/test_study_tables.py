@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from llmrec_core.reading import pareto, study_tables
-from llmrec_core.reading.choice import Question, choose
+from llmrec_core.reading.choice import choose
 from llmrec_core.reading.limits import Limits
 from llmrec_core.reading.pricing import usd_per_million
+from llmrec_core.reading.question import Question
 from tests.reading.rows import PROTOCOL, make
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from llmrec_core.reading import number_format, verdict
-from llmrec_core.reading.choice import monthly
+from llmrec_core.reading.bills import monthly
 from llmrec_core.reading.people import of_mapping
 from llmrec_core.reading.pricing import AS_RECORDED
 from llmrec_core.reading.turns import new_item_protocols

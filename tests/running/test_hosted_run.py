@@ -17,7 +17,7 @@ from llmrec_core.explain.answer import explain_answer
 from llmrec_core.explain.cost_difference import run_cost
 from llmrec_core.explain.many_users import explain_many_answer
 from llmrec_core.reading import bills, listing, other_devices
-from llmrec_core.reading.choice import monthly
+from llmrec_core.reading.bills import monthly
 from llmrec_core.reading.pricing import AS_RECORDED, origin, usd_per_million
 from llmrec_core.reading.record_fields import field_of
 from llmrec_core.recommenders.finished_run import Cache

@@ -22,7 +22,7 @@ from llmrec_core.recommenders.registry import build
 from llmrec_core.training.loop import train
 from llmrec_core.training.objectives import OBJECTIVES
 from llmrec_core.training.sampling import GroupBatch
-from llmrec_core.training.windows import Windows
+from llmrec_core.training.windows import Windows, WindowSampler
 from tests.engine import scorer_model
 from tests.tiny import tiny_backbone
 
@@ -140,7 +140,7 @@ def test_sequence_models(
     spec = dataclasses.replace(spec, protocol=ProtocolSpec(candidates="10-uniform", users=0))
     recommender = build(spec, uneven.dataset, settings)
     drawn, losses = {}, []
-    draw, loss_of = sasrec.WindowSampler.draw, sasrec.TargetLoss
+    draw, loss_of = WindowSampler.draw, sasrec.TargetLoss
 
     def watched_draw(sampler, number, size):
         drawn[number] = draw(sampler, number, size)
@@ -150,7 +150,7 @@ def test_sequence_models(
         losses.append(loss_of(*arguments))
         return losses[-1]
 
-    monkeypatch.setattr(sasrec.WindowSampler, "draw", watched_draw)
+    monkeypatch.setattr(WindowSampler, "draw", watched_draw)
     monkeypatch.setattr(sasrec, "TargetLoss", watched_loss)
     recommender.fit(uneven, RunContext(tmp_path / "run"))
     parts = [drawn[number] for number in range(accumulate)]
