@@ -103,7 +103,7 @@ class PromptLayout:
             )
         self.history_items, self.max_tokens, self.decoder = history_items, max_tokens, decoder
         self.template = DECODER if decoder else ENCODER
-        structure = [*tokenizer.all_special_tokens, *([] if decoder else [ENCODER.item_end])]
+        structure = [*_special_tokens(tokenizer), *([] if decoder else [ENCODER.item_end])]
         self._special = re.compile("|".join(re.escape(part) for part in structure) or r"(?!)")
         self._tokenizer = tokenizer
         self._set_fixed_words()
@@ -228,6 +228,15 @@ def _alike(rows: Sequence[Sequence[int]]) -> int:
         if len(row) > MAX_ITEM_TOKENS:
             endings.setdefault(tuple(row[:MAX_ITEM_TOKENS]), set()).add(tuple(row))
     return sum(len(whole) for whole in endings.values() if len(whole) > 1)
+
+
+def _special_tokens(tokenizer: Any) -> list[str]:  # noqa: ANN401 - tokenizers share no useful type
+    """Every token that is structure, longest first, also those without a role of their own.
+
+    `all_special_tokens` leaves those out: Gemma's <start_of_turn>, a chat's <|im_start|>.
+    """
+    added = [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
+    return sorted({*tokenizer.all_special_tokens, *added}, key=lambda token: (-len(token), token))
 
 
 def frame_of(tokenizer: Any) -> Frame:  # noqa: ANN401 - tokenizers share no useful type

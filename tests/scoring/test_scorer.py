@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import AddedToken
 
 from llmrec_core.errors import NotFiniteError, UnsupportedError, UsageError
 from llmrec_core.models.prompt_layout import PromptLayout
@@ -215,3 +216,24 @@ def test_texts_that_are_cut_are_counted_and_said():
     assert layout.candidates[0] == layout.candidates[1] != layout.candidates[3]
     assert (layout.cut, layout.cut_alike) == (3, 2)
     assert "3 of 4 item texts are cut at 32 tokens; 2 of them" in layout.cut_note()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_special_token_without_a_role_is_no_structure_in_a_title(kind):
+    """As Gemma's <start_of_turn>, which transformers does not list among a tokenizer's special tokens."""
+    made = backbone(kind, depth=1)
+    made.tokenizer.add_tokens(AddedToken("<turn>", special=True))
+    token = made.tokenizer.convert_tokens_to_ids("<turn>")
+    assert "<turn>" not in made.tokenizer.all_special_tokens
+    assert made.tokenizer("<turn>", add_special_tokens=False)["input_ids"] == [token]
+    texts = ["white <turn> field", "black<turn>"]
+    layout = PromptLayout(
+        made.tokenizer,
+        decoder=made.decoder,
+        history_texts=texts,
+        candidate_texts=texts,
+        history_items=2,
+        max_tokens=made.stack.max_tokens,
+    )
+    read = [number for row in (*layout.pieces, *layout.candidates) for number in row]
+    assert token not in read
