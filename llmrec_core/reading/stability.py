@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from llmrec_core.reading.requirements import Requirements
 from llmrec_core.reading.row import Row
 
 RESAMPLES = 400
+TOGETHER = 2_000_000
+"""Values of a row, a resample and a user that are held at a time."""
 MOST = 100_000
 """People or seeds beyond which a number helps nobody."""
 
@@ -51,14 +53,13 @@ def share_stays(
     errors = np.array([_seed_variance(values) for values in people])
     rng = np.random.default_rng(0)
     place, kept = compared.index(chosen), 0
-    for _ in range(RESAMPLES):
-        means = _resample(people, rng)
+    for drawn in _resamples(people, rng):
         taken = (
-            _choice(means, prices, errors)
+            _choices(drawn, prices, errors)
             if share is None
-            else _cheapest_good_enough(means, prices, within, share)
+            else _cheapest_good_enough(drawn, prices, within, share)
         )
-        kept += taken == place
+        kept += int((taken == place).sum())
     return kept / RESAMPLES
 
 
@@ -77,37 +78,67 @@ def _seed_variance(values: np.ndarray) -> float:
     return 0.0 if error is None else error.error**2
 
 
-def _resample(people: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-    """Means over seeds of drawn people and drawn seeds, shape (rows, users)."""
-    drawn = rng.integers(0, people[0].shape[1], people[0].shape[1])
-    return np.stack(
-        [
-            values[rng.integers(0, len(values), len(values))][:, drawn].mean(axis=0)
-            for values in people
-        ]
-    )
+def _resamples(people: Sequence[np.ndarray], rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Values of drawn people, means over drawn seeds, shape (rows, resamples, users) at a time."""
+    users = people[0].shape[1]
+    together = max(1, min(RESAMPLES, TOGETHER // (len(people) * users)))
+    for first in range(0, RESAMPLES, together):
+        count = min(together, RESAMPLES - first)
+        drawn = rng.integers(0, users, (count, users))
+        yield np.stack(
+            [np.take_along_axis(_seed_means(values, count, rng), drawn, 1) for values in people]
+        )
 
 
-def _choice(means: np.ndarray, prices: np.ndarray, seed_variances: np.ndarray) -> int:
-    """The place of the cheapest row that cannot be told apart from the best one."""
-    best = int(means.mean(axis=1).argmax())
-    gaps = means[best] - means
-    variances = gaps.var(axis=1, ddof=1) / means.shape[1] + seed_variances + seed_variances[best]
-    tied = gaps.mean(axis=1) <= 1.96 * np.sqrt(variances)
-    tied[best] = True
-    return int(np.where(tied, prices, np.inf).argmin()) if np.isfinite(prices[tied]).any() else best
+def _seed_means(values: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Each user's mean over drawn seeds, shape (count, users), of values (seeds, users)."""
+    seeds = len(values)
+    if seeds == 1:
+        return np.broadcast_to(values[0], (count, values.shape[1]))
+    drawn = rng.integers(0, seeds, (count, seeds))
+    shares = (drawn[:, :, None] == np.arange(seeds)).mean(axis=1)
+    means: np.ndarray = shares @ values
+    return means
+
+
+def _choices(drawn: np.ndarray, prices: np.ndarray, seed_variances: np.ndarray) -> np.ndarray:
+    """For each resample the place of the cheapest row that cannot be told apart from the best one.
+
+    Args:
+        drawn: values, shape (rows, resamples, users).
+        prices: of the rows; infinite where unknown.
+        seed_variances: squared standard errors over seeds.
+    """
+    best = drawn.mean(axis=2).argmax(axis=0)
+    gaps = drawn[best, np.arange(drawn.shape[1])] - drawn
+    variances = gaps.var(axis=2, ddof=1) / drawn.shape[2]
+    variances += seed_variances[:, None] + seed_variances[best]
+    tied = gaps.mean(axis=2) <= 1.96 * np.sqrt(variances)
+    tied[best, np.arange(len(best))] = True
+    priced = np.where(tied, prices[:, None], np.inf)
+    chosen: np.ndarray = np.where(np.isfinite(priced).any(axis=0), priced.argmin(axis=0), best)
+    return chosen
 
 
 def _cheapest_good_enough(
-    means: np.ndarray, prices: np.ndarray, within: np.ndarray, share: float
-) -> int:
-    """The place of the cheapest affordable row that reaches a share of the best; -1 for none.
+    drawn: np.ndarray, prices: np.ndarray, within: np.ndarray, share: float
+) -> np.ndarray:
+    """For each resample the place of the cheapest affordable row that reaches a share of the best.
 
-    Of rows without a price the first is taken, as `pick` does.
+    Of rows without a price the first is taken, as `pick` does; -1 where no row is good enough.
+
+    Args:
+        drawn: values, shape (rows, resamples, users).
+        prices: of the rows; infinite where unknown.
+        within: whether a row keeps the limits of cost.
+        share: of the best quality.
     """
-    values = means.mean(axis=1)
-    places = np.flatnonzero(within & (values >= share * values.max()))
-    return int(places[prices[places].argmin()]) if len(places) else -1
+    values = drawn.mean(axis=2)
+    enough = within[:, None] & (values >= share * values.max(axis=0))
+    priced = np.where(enough, prices[:, None], np.inf)
+    known = np.isfinite(priced).any(axis=0)
+    cheapest = np.where(known, priced.argmin(axis=0), enough.argmax(axis=0))
+    return np.where(enough.any(axis=0), cheapest, -1)
 
 
 def what_would_settle(a: People, b: People) -> Needed | None:

@@ -6,7 +6,7 @@ Colours and shapes come from reading/chart_symbols.py.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import plotly.graph_objects as go
 
@@ -59,9 +59,11 @@ def pareto(
     places = _label_places(front, chart.points)
     drawn = [point for point in chart.points if show_dominated or point.on_front]
     _legend(figure, drawn, across)
+    by_colour: dict[str, list[Point]] = {}
     for point in drawn:
-        mark = _mark(point, chart, places.get(point.row.run_id))
-        figure.add_trace(mark.update(x=[across(point.x)]))
+        by_colour.setdefault(_colour_of(point), []).append(point)
+    for colour, points in by_colour.items():
+        figure.add_trace(_marks(points, colour, chart, places, across))
     if choice is not None:
         _ring(figure, chart, choice.run_id, t("the choice"), "circle-open", across)
     if marked:
@@ -195,31 +197,51 @@ def _colour_of(point: Point) -> str:
     return chart_symbols.colour(point.row.spec.recommender)
 
 
-def _mark(point: Point, chart: Chart, place: str | None) -> go.Scatter:
-    symbol = chart_symbols.shape(point.row.spec.precision)
-    colour = _colour_of(point)
+def _marks(
+    points: Sequence[Point],
+    colour: str,
+    chart: Chart,
+    places: Mapping[str, str],
+    across: Callable[[float], float],
+) -> go.Scatter:
+    """The points of one colour as one trace: a browser draws few traces much faster than many."""
+    factor = AXES[chart.axis].factor
+    ids = [point.row.run_id for point in points]
     return go.Scatter(
-        x=[point.x],
-        y=[point.y],
-        mode="markers+text" if place else "markers",
-        text=[short(point.row.name, 34)] if place else None,
-        textposition=place,
+        x=[across(point.x) for point in points],
+        y=[point.y for point in points],
+        mode="markers+text",
+        text=[short(point.row.name, 34) if point.row.run_id in places else "" for point in points],
+        textposition=[places.get(run_id, "top left") for run_id in ids],
         textfont={"size": 11},
-        error_y=_ends(point.y, point.y_low, point.y_high, 1.0, colour),
-        error_x=_ends(point.x, point.x_low, point.x_high, AXES[chart.axis].factor, colour)
-        if point.row.predicted
-        else None,
-        name=short(point.row.name, 40),
+        error_y=_ends([(point.y, point.y_low, point.y_high) for point in points], 1.0, colour),
+        error_x=_ends(
+            [
+                (point.x, point.x_low, point.x_high)
+                if point.row.predicted
+                else (point.x, None, None)
+                for point in points
+            ],
+            factor,
+            colour,
+        ),
         showlegend=False,
-        customdata=[point.row.run_id],
+        customdata=ids,
         marker={
-            "opacity": 1.0 if point.on_front else 0.6,
-            "symbol": symbol + ("-open" if point.assumed else ""),
+            "opacity": [1.0 if point.on_front else 0.6 for point in points],
+            "symbol": [
+                chart_symbols.shape(point.row.spec.precision) + ("-open" if point.assumed else "")
+                for point in points
+            ],
             "color": colour,
-            "size": 13 if point.on_front else 11,
-            "line": {"width": 1.5 if point.assumed else 0.5, "color": colour},
+            "size": [13 if point.on_front else 11 for point in points],
+            "line": {
+                "width": [1.5 if point.assumed else 0.5 for point in points],
+                "color": colour,
+            },
         },
-        hovertemplate="<br>".join(_hover(point, chart)) + "<extra></extra>",
+        hovertext=["<br>".join(_hover(point, chart)) for point in points],
+        hovertemplate="%{hovertext}<extra></extra>",
         cliponaxis=False,
     )
 
@@ -267,16 +289,22 @@ def _cost_words(point: Point, axis: str) -> str:
 
 
 def _ends(
-    value: float, low: float | None, high: float | None, factor: float, colour: str
+    values: Sequence[tuple[float, float | None, float | None]], factor: float, colour: str
 ) -> dict[str, object] | None:
-    """An interval as plotly draws it; `None` where there is none."""
-    if low is None or high is None:
+    """Intervals as plotly draws them; `None` where no value has one.
+
+    Args:
+        values: each with the ends of its interval, `None` where it has none.
+        factor: from the record's unit to that of the axis.
+        colour: of the bars.
+    """
+    if all(low is None or high is None for _, low, high in values):
         return None
     return {
         "type": "data",
         "symmetric": False,
-        "array": [(high - value) * factor],
-        "arrayminus": [(value - low) * factor],
+        "array": [None if high is None else (high - value) * factor for value, _, high in values],
+        "arrayminus": [None if low is None else (value - low) * factor for value, low, _ in values],
         "color": colour,
         "thickness": 1,
         "width": 3,
