@@ -602,6 +602,7 @@ def drawn_names(figure: go.Figure) -> set[str]:
                     ticks.get(y),
                     at(trace.customdata, place),
                     at(trace.text, place),
+                    at(trace.hovertext, place),
                 ]
                 names.update(text for value in beside for text in texts(value))
     for note in layout.annotations:
