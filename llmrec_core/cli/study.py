@@ -52,8 +52,8 @@ def queue_and_watch(file: Path, port: int | None, as_json: bool = False) -> None
         port: where the web listens meanwhile; no web when `None`.
         as_json: print the runs as JSON at the end.
     """
-    from llmrec_core import assets
     from llmrec_core.contract.spec_files import load_study
+    from llmrec_core.models.gguf_folder import prepared
     from llmrec_core.running import study as studies
     from llmrec_core.running.services import check_port
 
@@ -62,7 +62,7 @@ def queue_and_watch(file: Path, port: int | None, as_json: bool = False) -> None
     console = make_console(as_json)
     settings, ledger = open_ledger()
     for name in studies.assets_of(load_study(file)):
-        assets.fetch(name, settings, console.print)
+        prepared(name, settings, console.print)
     wanted = studies.prepare_study(file, settings)
     ids = ledger.add_study(wanted)
     watch_runs(settings, ledger, ids, wanted.title, port, as_json)
@@ -122,14 +122,14 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Execute one run and print its figures."""
-    from llmrec_core import assets
     from llmrec_core.contract.spec_files import StudySpec, load_run
+    from llmrec_core.models.gguf_folder import prepared
     from llmrec_core.running import study as studies
 
     spec = load_run(file)
     settings, ledger = open_ledger()
     for name in studies.assets_of(StudySpec(study, study, (spec,))):
-        assets.fetch(name, settings, make_console(as_json).print)
+        prepared(name, settings, make_console(as_json).print)
     run_id = ledger.enqueue(studies.with_content(spec, settings), study, priority=1)
     watch_runs(settings, ledger, [run_id], study, None, as_json)
 

@@ -25,15 +25,15 @@ def tune(
     as_json: Json = False,
 ) -> None:
     """Try the rows of a study on validation people; nobody of the test is asked."""
-    from llmrec_core import assets
     from llmrec_core.contract.spec_files import load_study
+    from llmrec_core.models.gguf_folder import prepared
     from llmrec_core.running.study import assets_of, prepare_study
     from llmrec_core.running.tune import tune as search
     from llmrec_core.settings import load_settings
 
     settings = load_settings()
     for name in assets_of(load_study(file)):
-        assets.fetch(name, settings, print_line)
+        prepared(name, settings, print_line)
     study = prepare_study(file, settings)
     trials = search(study.runs, settings, minutes=minutes, say=print_line)
     if trials:

@@ -179,7 +179,7 @@ class ProfileRequest:
             raise UsageError(
                 t(
                     "say what to profile, exactly one of 'run' (a finished run) and 'model' "
-                    "(minilm-l6, smollm2-135m, a Hugging Face id or a folder)"
+                    "(minilm-l6, smollm2-135m, gemma3-270m, a Hugging Face id or a folder)"
                 )
             )
         if self.grid and self.run:

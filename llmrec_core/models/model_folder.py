@@ -20,7 +20,9 @@ from llmrec_core.language import t
 from llmrec_core.models.hub_pins import pinned_commit
 from llmrec_core.settings import Settings
 
-BUILT_IN = ("minilm-l6", "smollm2-135m")
+FROM_GGUF = ("smollm2-135m", "gemma3-270m")
+"""Causal language models that come as a GGUF file and are converted once (gguf_folder.py)."""
+BUILT_IN = ("minilm-l6", *FROM_GGUF)
 """Backbones that come with pinned downloads: for them the name is the identity."""
 READ = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
 """Files that a model is made of: weights, configuration, tokenizer, sentence modules."""

@@ -93,8 +93,9 @@ def _backbone(family: Family, chosen: dict[str, Any]) -> None:
         bind="query-params",
         accept_new_options=True,
         help=t(
-            "minilm-l6 (22.7 M, encoder), smollm2-135m (134.5 M, decoder), a Hugging Face "
-            "id or a local folder."
+            "minilm-l6 (22.7 M, encoder), smollm2-135m (134.5 M, decoder), gemma3-270m (268.1 M, "
+            "decoder, under the Gemma Terms of Use: ai.google.dev/gemma/terms), a Hugging Face id "
+            "or a local folder."
         ),
     )
     chosen["history_items"] = whole_field(

@@ -16,7 +16,7 @@ from llmrec_core.reading.table import Column, Table, make
 from llmrec_core.types import Measurement
 from pages.shared import charts, fields, tables, widgets
 
-MODELS = ("minilm-l6", "smollm2-135m")
+MODELS = ("minilm-l6", "smollm2-135m", "gemma3-270m")
 PRECISIONS = ("fp32", "int8-dynamic", "int8", "int4", "bf16", "fp16", "tf32")
 KEY = "profile_request"
 

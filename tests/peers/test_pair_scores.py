@@ -10,6 +10,7 @@ import transformers
 from llmrec_core.contract.run_context import RunContext
 from llmrec_core.contract.spec import run_from_dict
 from llmrec_core.data.splits import split
+from llmrec_core.models.label_words import label_tokens
 from llmrec_core.models.prompt_layout import ENCODER
 from llmrec_core.recommenders.language_model import LanguageModelRecommender
 from tests.peers.conftest import noted, refusal_of
@@ -102,6 +103,13 @@ DECODERS = {
     "gemma3, unigrams, sliding and full": ("gemma3_text", lambda: unigrams("gemma"), {}),
     "gemma3, unigrams, sliding alone": (
         "gemma3_text", lambda: unigrams("gemma"), {"layer_types": ["sliding_attention"] * 4},
+    ),
+    "gemma3, unigrams, a window shorter than a candidate": (
+        "gemma3_text", lambda: unigrams("gemma"), {"sliding_window": 3},
+    ),
+    "gemma3, unigrams, one key head, padded on the left": (
+        "gemma3_text", lambda: unigrams("gemma", pad_token="</s>", padding_side="left"),
+        {"num_key_value_heads": 1},
     ),
     "gemma3, unigrams, a window longer than the prompt": (
         "gemma3_text", lambda: unigrams("gemma"), {"sliding_window": 128},
@@ -237,6 +245,24 @@ def test_a_decoder_says_yes_or_no(name, attention, folder, catalogue, settings):
     gap = np.abs(ours - expected).max()
     assert gap <= TOLERANCE and expected.std() > 10 * TOLERANCE
     noted(name, f"transformers, {attention}", f"equal: {gap:.0e}")
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_the_first_layers_alone_say_yes_or_no(depth, folder, catalogue, settings):
+    """Gemma's layers differ in kind, so the kept ones have to keep theirs."""
+    write_folder(folder, "gemma3_text", unigrams("gemma"))
+    made = zero_shot(folder, catalogue, settings, "decoder", head="yes-no", depth=depth)
+    ours, layout = scores_of(made, catalogue), made.model.layout
+    peer = transformers.AutoModelForCausalLM.from_pretrained(folder, num_hidden_layers=depth).eval()
+    cut = transformers.AutoTokenizer.from_pretrained(folder)
+    yes, no = label_tokens(cut, "\nAnswer:", [" Yes", " No"])
+    with torch.no_grad():
+        for row, history in enumerate(HISTORIES):
+            shared = layout.history(history)
+            pairs = [torch.tensor([shared + own]) for own in layout.candidates]
+            logits = torch.stack([peer(pair).logits[0, -1] for pair in pairs])
+            expected = (logits[:, yes] - logits[:, no]).numpy()
+            assert np.abs(ours[row] - expected).max() <= TOLERANCE
 
 
 @pytest.mark.parametrize("name", list(REFUSED_DECODERS))

@@ -37,6 +37,7 @@ ALIASES = {
     "phi-1.5-1.3b": "phi-1.5",
     "meta-llama-3-8b": "llama-3-8b",
     "smollm2": "smollm2-135m",
+    "gemma3-270m": "gemma-3-270m",
     "distilbert": "distilbert-base",
     "roberta": "roberta-base",
     "bert": "bert-base",
