@@ -87,3 +87,15 @@ def test_two_towers_are_read_from_their_record(tmp_path, monkeypatch):
     assert families.results()["beauty"]["two_towers"]["ndcg10"] == 0.05
     assert families.beauty_cold()["differences"]["shelf"]["mean"] == 0.1
     assert families.beauty_cold()["two_towers_shelf"] == families.NO_ROW  # no run on the shelf
+
+
+def test_gemma_s_record_is_within_its_bars():
+    """Scores within 1e-3 of transformers', and ten times as fast at 100 candidates."""
+    body = families.gemma3()
+    assert body["max_abs_diff"] <= 1e-3 and body["speedup_100"] >= 10 and body["prompts"] == 20
+    assert body["conditions"]["repetitions"] and "noisy" in body["conditions"]
+
+
+def test_a_record_that_is_not_stored_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(families, "RECORDS", tmp_path)
+    assert set(families.gemma3().values()) == {families.NO_RECORD}
