@@ -5,9 +5,12 @@ its options, and at every request, by where that came in (pages/shared/web_guard
 is pages/shared/studio.py.
 """
 
+import importlib
 import os
 import runpy
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import streamlit as st
 from starlette.middleware import Middleware
@@ -20,6 +23,18 @@ from llmrec_core.installation import STUDIO
 from llmrec_core.settings import load_settings
 from pages.shared.sessions import ended_logins
 from pages.shared.web_guard import WebGuard
+
+EVERY_PAGE = ("pages.shared.frame", "pages.shared.status", "pages.answer.start_chart")
+"""With what they import these are nearly all modules of the pages."""
+
+
+@asynccontextmanager
+async def with_pages_loaded(_app: App) -> AsyncIterator[None]:
+    """Import the pages' modules before anybody is let in, so that no first visitor waits for it."""
+    for name in EVERY_PAGE:
+        importlib.import_module(name)
+    yield
+
 
 os.umask(0o077)  # what the pages store is the reader's own
 settings = load_settings()
@@ -41,7 +56,7 @@ guard = Middleware(
     WebGuard, access=access, without_login=without_login, ended=ended_logins(settings.home)
 )
 login = {} if access.login is None else {"auth": dict(vars(access.login))}
-app = App(STUDIO, middleware=[guard], secrets=login)
+app = App(STUDIO, middleware=[guard], secrets=login, lifespan=with_pages_loaded)
 
 # `streamlit.testing` runs this file as a page's script, without a server to guard.
 if get_script_run_ctx(suppress_warning=True) is not None:
