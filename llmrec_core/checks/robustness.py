@@ -192,7 +192,7 @@ def _retrained(subject: _Subject, parts: Split) -> Values:
     spec = subject.spec
     if spec.weights_from:
         return t(
-            "it uses the weights of {weights_from!r}; measure that run",
+            "it is made from the run {weights_from!r}; measure that one",
             weights_from=spec.weights_from,
         )
     if not spec.recommender.learns:

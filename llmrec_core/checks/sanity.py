@@ -268,7 +268,7 @@ def check_run(
     results = [*check_split(drawn), *check_measurement(score, exam.sample(RUN_USERS))]
     if not spec.recommender.learns:
         reason = t("it learns from no labels")
-    elif spec.weights_from:
+    elif spec.borrows_weights:
         reason = t("it uses the weights of {weights_from!r}", weights_from=spec.weights_from)
     elif not recorded_family(spec.recommender.family).fits_in_seconds or fit_s > RUN_FIT_S:
         reason = t("fitting took {fit_s:.0f} s and is not repeated in a run", fit_s=fit_s)

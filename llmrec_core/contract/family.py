@@ -92,6 +92,8 @@ class Family:
     """Backbones that suit it, the usual one first; empty for families without one."""
     adaptations: tuple[Adaptation, ...] = ("none",)
     """Ways of training it, the usual one first."""
+    has_teacher: bool = False
+    """`weights_from` names the run whose lists it learns from, and its weights are its own."""
     depths: tuple[int, ...] = (0,)
     """Numbers of layers worth comparing; 0 is all of them."""
     usual: Mapping[str, Any] = field(default_factory=dict)

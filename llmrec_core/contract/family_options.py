@@ -72,6 +72,21 @@ SEQUENTIAL = {
         marked("Largest inverse propensity of a target against the smallest (10)."), 1, 1_000_000
     ),
 }
+STUDENT = {
+    **{name: option for name, option in SEQUENTIAL.items() if not name.startswith("ips")},
+    "taught_people": Option(
+        marked("People whose lists the teacher makes (1,000); 0 takes all."), 0, 1e9, True
+    ),
+    "taught_items": Option(marked("Items of a list that are learned (10)."), 1, 1_000, True),
+    "lesson": Option(
+        marked("What a taught place counts against one that foretells the next item (5)."),
+        0,
+        1_000_000,
+    ),
+    "fade": Option(
+        marked("Places of a list after which an item counts 1/e of the first (5)."), 1e-3, 1e6
+    ),
+}
 CODES = {
     "codes": Option(
         marked("Codes of an item (16), each of a part of its text vector."), 1, 4_096, True

@@ -257,8 +257,8 @@ class RunSpec:
     """Seed of training: weights, order, negatives."""
     weights_from: Name = ""
     """Name of another run of the study whose trained weights this one uses (int8 of it, a cascade
-    over it, a fusion with it). `best:cross-encoder` takes the finished run of that family with the
-    best validation NDCG."""
+    over it, a fusion with it) or, as a student, learns from. `best:cross-encoder` takes the
+    finished run of that family with the best validation NDCG."""
     minutes: Annotated[Number, Field(ge=0, le=1_000_000)] = 0.0
     """Expected minutes on 2 CPU cores: they order the queue (cheap first) and feed the estimate of
     the time left."""
@@ -275,6 +275,11 @@ class RunSpec:
         if rule > FIRST_RULE:
             body["scoring_rule"] = rule
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def borrows_weights(self) -> bool:
+        """Whether the weights are another run's, so that none are trained here."""
+        return bool(self.weights_from) and not recorded_family(self.recommender.family).has_teacher
 
     def to_dict(self) -> dict[str, Any]:
         """The spec as the ledger stores it."""
@@ -351,7 +356,9 @@ def _refuse_what_is_ignored(spec: RunSpec, family: Family) -> None:
             ("weights_from", spec.weights_from, ""),
             *(of_readers if family.is_trained else ()),
         ):
-            takes = field_name == "weights_from" and family.group == "fusion"
+            takes = field_name == "weights_from" and (
+                family.group == "fusion" or family.has_teacher
+            )
             if value != usual and not takes:
                 raise UsageError(
                     t(
@@ -364,7 +371,7 @@ def _refuse_what_is_ignored(spec: RunSpec, family: Family) -> None:
     if spec.protocol.also_time and spec.weights_from:
         raise UsageError(
             t(
-                "protocol.also_time fits the run anew, but its weights come from {name!r}; leave "
+                "protocol.also_time fits the run anew, but it is made from the run {name!r}; leave "
                 "one of the two out",
                 name=spec.weights_from,
             )
@@ -376,6 +383,14 @@ def _refuse_what_is_ignored(spec: RunSpec, family: Family) -> None:
                 "recommender.adaptation is {adaptation!r}, but {family!r} has no weights to "
                 "train; leave it out",
                 adaptation=adaptation,
+                family=family.name,
+            )
+        )
+    if family.has_teacher and not spec.weights_from:
+        raise UsageError(
+            t(
+                "recommender.family {family!r} learns from another run's lists; name that run in "
+                "weights_from",
                 family=family.name,
             )
         )

@@ -250,6 +250,7 @@ DOCUMENTS: dict[str, str] = {
     "slices time": marked("As slices, of the people asked after the cut in time."),
     "facets time": marked("As facets, of the people asked after the cut in time."),
     "training": marked("Steps, seconds, losses, and quality before and after training."),
+    "teacher": marked("Of a student: who taught it, whose lists, how long, and what it learned."),
     "checks": marked("The checks that this run passed or failed, each with its numbers."),
     "lists": marked("The lists of some users, as the page Side by side shows them."),
     "explanations": marked("Stored explanations of some recommendations."),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SMALL_DOCUMENTS = (
     *("conditions", "device", "versions", "windows", "training", "model"),
-    *("slices", "slices time"),
+    *("slices", "slices time", "teacher"),
 )
 
 

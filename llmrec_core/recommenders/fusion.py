@@ -20,15 +20,16 @@ from scipy import optimize
 from llmrec_core.contract.families import fusable
 from llmrec_core.contract.parsing import near_name
 from llmrec_core.contract.recommender import ListScore, Recommender, ScorePart, mean_candidates
-from llmrec_core.contract.spec import RunSpec, stored_run
+from llmrec_core.contract.spec import RunSpec
 from llmrec_core.data.candidates import PADDING, SHELF
 from llmrec_core.errors import UsageError
 from llmrec_core.files import write_json
 from llmrec_core.language import t
 from llmrec_core.metrics.exam import Exam
 from llmrec_core.recommenders.options import refuse_weights
-from llmrec_core.recommenders.registry import build, family_class
+from llmrec_core.recommenders.registry import build, family_class, stored_as
 from llmrec_core.recommenders.storage import load_arrays, save_arrays
+from llmrec_core.recommenders.stored import stored_spec
 from llmrec_core.training.validation import require_people
 from llmrec_core.types import Description
 
@@ -42,8 +43,6 @@ RARE = 10
 """Training interactions up to which a candidate is rare."""
 READ_TOGETHER = 64
 """Validation users whose candidates are scored in one pass."""
-SPEC_FILES = ("state.json", "spec.json")
-"""Files in which a model's folder may say what it is; the bi-encoder's is the spec itself."""
 FULL_ITEMS = 3_000
 """Catalogues up to this size are learned from in full, larger ones from 1,000 popular items; where
 only a shelf is offered, from the shelf."""
@@ -237,17 +236,16 @@ def _trained_member(parent: Path | None, dataset: Dataset) -> dict[str, Recommen
     """
     if parent is None:
         return {}
-    files = [parent / name for name in SPEC_FILES if (parent / name).is_file()]
-    if not files:
+    spec = stored_spec(parent)
+    kind = "" if spec is None else stored_as(spec.recommender)
+    if kind in ("", "cascade", "hosted"):
         raise UsageError(
             t(
                 "weights_from names a run that no fusion can take over; name a sequential model, "
                 "two towers, a bi-encoder or a language model without a retriever"
             )
         )
-    state = json.loads(files[0].read_text(encoding="utf-8"))
-    family = stored_run(state.get("spec", state)).recommender.family
-    return {family: family_class(family).load(parent, dataset)}
+    return {kind: family_class(kind).load(parent, dataset)}
 
 
 def standardise(scores: np.ndarray, real: np.ndarray) -> np.ndarray:

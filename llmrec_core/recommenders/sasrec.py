@@ -28,6 +28,7 @@ from llmrec_core.recommenders.sequence_recommender import SHAPE, SequenceRecomme
 from llmrec_core.recommenders.target_loss import TargetLoss
 from llmrec_core.recommenders.text_vectors import catalogue_vectors, text_vectors
 from llmrec_core.scoring.finite import require_finite
+from llmrec_core.training.windows import WindowSampler
 from llmrec_core.types import Description
 
 if TYPE_CHECKING:
@@ -108,8 +109,21 @@ class SasRec(SequenceRecommender[SasRecModel]):
         self.model = model = self._build(self._text(context))
         self._start_from_cooccurrences(model, split)
         self._forget()
-        loss = TargetLoss(model, self._weights(split, context), self.device)
+        loss = self._loss(model, sampler, split, context)
         self._train(model, sampler, loss.mean, loss.weight, split, context)
+
+    def _loss(
+        self, model: SasRecModel, sampler: WindowSampler, split: Split, context: RunContext
+    ) -> TargetLoss:
+        """What training lowers.
+
+        Args:
+            model: that is trained.
+            sampler: of the training windows.
+            split: whose training sequences the sampler draws from.
+            context: of the run.
+        """
+        return TargetLoss(model, self._weights(split, context), self.device)
 
     def _start_from_cooccurrences(self, model: SasRecModel, split: Split) -> None:
         """Start id vectors from co-occurrences; items without a neighbour keep their random start.

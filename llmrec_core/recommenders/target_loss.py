@@ -28,10 +28,24 @@ class TargetLoss:
 
     def mean(self, windows: Windows) -> Tensor:
         """The loss of some windows; with weights it is self-normalised (bounded, a bit biased)."""
+        return self._of_places(*self._states(windows), windows)
+
+    def _states(self, windows: Windows) -> tuple[Tensor, Tensor]:
+        """What was read up to each place, shape (B, L, width), and the vectors of all items."""
+        table = self.model.vectors()
+        return self.model(torch.from_numpy(windows.inputs).to(self.device), table), table
+
+    def _of_places(self, states: Tensor, table: Tensor, windows: Windows) -> Tensor:
+        """Cross-entropy of the targets, a mean over the places or their weights.
+
+        Args:
+            states: of every place, shape (B, L, width).
+            table: vectors of the items, and of the padding behind them.
+            windows: what the states are of.
+        """
         items = self.model.items
         real = torch.from_numpy(windows.real).to(self.device)
-        table = self.model.vectors()
-        states = self.model(torch.from_numpy(windows.inputs).to(self.device), table)[real]
+        states = states[real]
         targets = torch.from_numpy(windows.targets).to(self.device)[real]
         if windows.negatives is None:
             logits, right = states @ table[:items].T, targets

@@ -139,7 +139,7 @@ def _conditions(spec: RunSpec, context: RunContext) -> Economics:
 def _trains(spec: RunSpec) -> bool:
     """Whether this run moves weights by gradient."""
     family = family_named(spec.recommender.family)
-    return family.is_trained and spec.recommender.learns and not spec.weights_from
+    return family.is_trained and spec.recommender.learns and not spec.borrows_weights
 
 
 def _members(exam: Exam, context: RunContext, of_split: str = "") -> None:

@@ -34,6 +34,8 @@ def run_name(spec: RunSpec) -> str:
     family = family_named(chosen.family)
     model = chosen.backbone or chosen.endpoint.model
     parts = [f"{family.title} {model}".strip(), *_model_parts(chosen, family)]
+    if family.has_teacher:
+        parts.append(t("taught by {teacher}", teacher=spec.weights_from))
     if spec.precision != "fp32":
         parts.append(spec.precision)
     if spec.seed:
@@ -115,19 +117,19 @@ def usual_run(family_name: str, steps: int) -> RunSpec:
     """A run of the family as small as it is of use, with training that learns on ml-100k.
 
     Args:
-        family_name: any but a cascade, which reads with another run's weights, and a hosted
-            model, which needs an endpoint.
+        family_name: any but a cascade and a student, which need another run, and a hosted model,
+            which needs an endpoint.
         steps: of training, for families that have any.
 
     Raises:
-        UsageError: for an unknown family, a cascade, or a hosted model.
+        UsageError: for an unknown family, a cascade, a student, or a hosted model.
     """
     family = family_named(family_name)
-    if family.group == "cascade":
+    if family.group == "cascade" or family.has_teacher:
         raise UsageError(
             t(
-                "{family!r} reads with another run's weights, so it has no usual run of its own; "
-                "name another family",
+                "{family!r} is made from another run, so it has no usual run of its own; name "
+                "another family",
                 family=family_name,
             )
         )

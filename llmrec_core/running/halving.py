@@ -12,7 +12,7 @@ def can_halve(spec: RunSpec) -> bool:
     """Whether a smaller batch can help: the run trains, on more than one history at a time."""
     return (
         spec.recommender.adaptation != "none"
-        and not spec.weights_from
+        and not spec.borrows_weights
         and spec.training.batch_histories > 1
     )
 

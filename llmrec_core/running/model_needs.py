@@ -115,7 +115,7 @@ def _sequential(spec: RunSpec, catalogue: Catalogue) -> ModelNeeds:
     activations = ACTIVATIONS * FLOAT * places * width * layers
     steps = training.steps * training.accumulate
     flops = 6 * places * (body + catalogue.items * width) * steps
-    if spec.recommender.adaptation == "none" or spec.weights_from:
+    if spec.recommender.adaptation == "none" or spec.borrows_weights:
         logits = activations = flops = 0.0
     return ModelNeeds(
         neural=True,
@@ -162,7 +162,7 @@ def _language_model(spec: RunSpec, catalogue: Catalogue) -> ModelNeeds:
 
 def _trained(spec: RunSpec, backbone: Architecture, layers: int, values: float) -> float:
     """Weights that are trained."""
-    if spec.weights_from:
+    if spec.borrows_weights:
         return 0.0
     return {
         "none": 0.0,
@@ -254,6 +254,7 @@ _KINDS: dict[str, Callable[[RunSpec, Catalogue], ModelNeeds]] = {
     "bpr": _factors,
     "sasrec": _sequential,
     "text-sasrec": _sequential,
+    "distilled-sasrec": _sequential,
     "parallel-codes": _parallel_codes,
     "bi-encoder": _bi_encoder,
     "two-towers": _two_towers,

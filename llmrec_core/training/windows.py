@@ -37,6 +37,9 @@ class Windows:
     people: np.ndarray | None = None
     """Which of the sampler's sequences each history is from, shape (B,); None where windows were
     put together from elsewhere."""
+    at_end: np.ndarray | None = None
+    """Whether each history ends where its person's sequence does, bool, shape (B,); None as for
+    `people`."""
 
 
 class WindowSampler:
@@ -87,7 +90,11 @@ class WindowSampler:
             people = self._epoch(number // batches, size)[number % batches]
         else:
             people = rng.integers(len(self.sequences), size=size)
-        windows = [self._window(self.sequences[person], rng) for person in people]
+        ends = [self._end(self.sequences[person], rng) for person in people]
+        windows = [
+            self.sequences[person][max(0, end - self.length - 1) : end]
+            for person, end in zip(people, ends, strict=True)
+        ]
         length = max(map(len, windows)) - 1 if self.in_epochs else self.length
         batch = np.full((len(people), length + 1), self.padding, dtype=np.int64)
         for row, window in zip(batch, windows, strict=True):
@@ -99,7 +106,10 @@ class WindowSampler:
             places = np.minimum(places + rng.integers(self.ahead, size=places.shape), lengths - 1)
         negatives = rng.choice(self.padding, self.negatives, False) if self.negatives else None
         targets = np.take_along_axis(batch, places, 1)
-        return Windows(batch[:, :-1], targets, real, negatives, np.asarray(people))
+        at_end = np.array(
+            [end == len(self.sequences[person]) for person, end in zip(people, ends, strict=True)]
+        )
+        return Windows(batch[:, :-1], targets, real, negatives, np.asarray(people), at_end)
 
     def _draw_epoch(self, epoch: int, size: int) -> list[np.ndarray]:
         """Who is in which batch of an epoch: numbers of sequences, at most `size` a batch."""
@@ -113,9 +123,7 @@ class WindowSampler:
             batches += [some[first : first + size] for first in range(0, len(some), size)]
         return [batches[place] for place in rng.permutation(len(batches))]
 
-    def _window(self, sequence: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """At most L + 1 items; of a longer sequence they end anywhere, so that each is a target."""
+    def _end(self, sequence: np.ndarray, rng: np.random.Generator) -> int:
+        """Where a window of at most L + 1 items ends: anywhere, so that each item is a target."""
         end = len(sequence)
-        if end > self.length + 1:
-            end = int(rng.integers(self.length + 1, end + 1))
-        return sequence[max(0, end - self.length - 1) : end]
+        return end if end <= self.length + 1 else int(rng.integers(self.length + 1, end + 1))

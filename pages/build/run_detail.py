@@ -12,14 +12,14 @@ from streamlit.delta_generator import DeltaGenerator
 from llmrec_core.contract.spec import RunSpec, run_from_dict, stored_run
 from llmrec_core.language import t
 from llmrec_core.ledger.rows import RunRow
-from llmrec_core.reading import number_format, study_tables
+from llmrec_core.reading import number_format, study_tables, teaching
 from llmrec_core.reading.groups import name_without_seed
 from llmrec_core.reading.pareto import METRICS
 from llmrec_core.reading.row import Row
 from llmrec_core.reading.run_list import state_words
 from llmrec_core.retelling import retold
 from pages.build import run_charts
-from pages.shared import progress, records, tables, widgets
+from pages.shared import frame, progress, records, tables, widgets
 
 NOTES = ("smaller_batch", "damaged_checkpoints")
 """Documents with a sentence on what a run did otherwise than it was asked to."""
@@ -52,6 +52,8 @@ def section(study: records.Study, run_id: str) -> None:
         _curves(study, run_id)
         _log(study, run_id)
     _before_after(row)
+    for sentence in teaching.sentences(row, records.rows(study), frame.pricing()):
+        widgets.say(sentence)
     if row.figures:
         st.header(t("Figures"))
         tables.table(

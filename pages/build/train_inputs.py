@@ -14,6 +14,7 @@ from llmrec_core.contract.families import (
     family_title,
     fusable,
     reads_prompt,
+    recorded_family,
 )
 from llmrec_core.contract.family import ADAPTATION_LABELS, Family
 from llmrec_core.contract.protocol import ProtocolSpec
@@ -42,7 +43,7 @@ def run_base(rows: Sequence[Row]) -> tuple[dict[str, Any], Family]:
     """Data set, family and what the family needs.
 
     Args:
-        rows: of the study at hand, whose trained readers a cascade can use.
+        rows: of the study at hand, whose readers a cascade can use and who can teach a student.
 
     Returns:
         Fields of a run spec, and the family.
@@ -72,6 +73,8 @@ def run_base(rows: Sequence[Row]) -> tuple[dict[str, Any], Family]:
         chosen |= hosted_inputs.chosen()
     elif family.group == "cascade":
         base |= _reader(rows, chosen)
+    elif family.has_teacher:
+        base |= _teacher(rows)
     elif family.backbones:
         _backbone(family, chosen)
     if family.group == "decoder":
@@ -185,6 +188,37 @@ def _reader(rows: Sequence[Row], chosen: dict[str, Any]) -> dict[str, Any]:
         ),
     }
     return {"weights_from": name}
+
+
+def _teacher(rows: Sequence[Row]) -> dict[str, Any]:
+    """Whose lists a student learns."""
+    names = [row.name for row in rows if _can_teach(row)]
+    if not names:
+        st.info(
+            t(
+                "A student learns from the lists of a trained model, a cascade or a hosted model "
+                "of the same study. Queue one first."
+            )
+        )
+        return {}
+    name = st.selectbox(
+        t("Teacher"),
+        names,
+        key="train_teacher",
+        bind="query-params",
+        help=t("A run of this study; the student waits for it and learns what it would list."),
+    )
+    return {"weights_from": name}
+
+
+def _can_teach(row: Row) -> bool:
+    """Whether a run keeps, or will keep, a model that a student can be made to ask."""
+    family = recorded_family(row.spec.recommender.family)
+    return (
+        family.group not in ("cheap", "fusion")
+        and not family.has_teacher
+        and row.state in ("finished", "queued", "running")
+    )
 
 
 def _can_read(row: Row) -> bool:

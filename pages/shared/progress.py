@@ -110,6 +110,7 @@ PHASES = {
     "load": marked("load"),
     "encode": marked("read the texts"),
     "quantise": marked("make the codes"),
+    "teach": marked("ask the teacher"),
     "fit": marked("fit"),
     "evaluate": marked("evaluate"),
     "fuse": marked("fuse"),

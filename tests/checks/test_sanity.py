@@ -146,7 +146,8 @@ def test_checks_are_told_in_a_sentence():
 
 
 @pytest.mark.parametrize(
-    "family", [name for name in families() if name not in ("cascade", "hosted")]
+    "family",
+    [name for name in families() if name not in ("cascade", "hosted", "distilled-sasrec")],
 )
 def test_every_family_has_a_usual_run_to_check(family):
     spec = usual_run(family, 40)
@@ -154,10 +155,11 @@ def test_every_family_has_a_usual_run_to_check(family):
     assert bool(spec.recommender.backbone) == bool(families()[family].backbones)
 
 
-def test_a_cascade_a_hosted_model_and_a_typo_have_no_usual_run():
+def test_what_needs_another_run_or_an_endpoint_and_a_typo_have_no_usual_run():
     with pytest.raises(UsageError, match="'hosted' asks an endpoint, whose address, price and"):
         usual_run("hosted", 40)
-    with pytest.raises(UsageError, match="another run's weights"):
-        usual_run("cascade", 40)
+    for name in ("cascade", "distilled-sasrec"):
+        with pytest.raises(UsageError, match="is made from another run"):
+            usual_run(name, 40)
     with pytest.raises(UsageError, match="Did you mean 'sasrec'"):
         usual_run("sasrek", 40)

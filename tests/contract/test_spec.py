@@ -238,5 +238,7 @@ def test_a_cut_in_time_is_measured_beside_leave_one_out_only():
     with pytest.raises(UsageError, match=r"also_time contradicts protocol.split 'time'"):
         run_from_dict({"protocol": {"split": "time", "also_time": True}})
     reader = {"family": "cross-encoder", "backbone": "minilm-l6", "adaptation": "full"}
-    with pytest.raises(UsageError, match="also_time fits the run anew, but its weights come"):
+    with pytest.raises(
+        UsageError, match="also_time fits the run anew, but it is made from the run"
+    ):
         run_from_dict({"recommender": reader, "weights_from": "a", "protocol": {"also_time": True}})

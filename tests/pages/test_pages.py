@@ -440,6 +440,33 @@ def test_train_asks_for_a_reader_where_a_study_has_none(open_page):
     assert "reads with another run's weights" in app.error[0].value
 
 
+def test_train_queues_a_student_and_its_run_says_what_it_learned(open_page, tmp_path):
+    ledger = synthetic.write_study(Settings(tmp_path, f"sqlite:///{tmp_path / 'ledger.db'}", 30.0))
+    body = {"run": synthetic.READER, "people": 1000, "items": 10, "seconds": 95.0, "learned": 0.42}
+    (run,) = [run for run in ledger.runs("default") if run.name == "SASRec"]
+    ledger.add_document(run.id, "teacher", body)
+    app = open_page("build/train.py", tmp_path)
+    app.selectbox(key="train_family").set_value("distilled-sasrec").run()
+    teachers = app.selectbox(key="train_teacher").options
+    assert synthetic.READER in teachers and "Item-kNN" not in teachers
+    app.selectbox(key="train_teacher").set_value(synthetic.READER).run()
+    app.button(key="train_queue").click().run()
+    assert not app.error and not app.exception
+    name = f"Distilled SASRec, taught by {synthetic.READER}"
+    (queued,) = [run for run in ledger.runs("default") if run.name == name]
+    assert queued.weights_from == synthetic.READER
+    app = open_page("build/runs.py", tmp_path)
+    app.selectbox(key="runs_id").select(run.id).run()
+    assert f"It was taught by {synthetic.READER}: 1,000 people's lists" in unescaped(app)
+
+
+def test_train_asks_for_a_teacher_where_a_study_has_none(open_page):
+    app = open_page("build/train.py", "empty")
+    app.selectbox(key="train_family").set_value("distilled-sasrec").run()
+    assert "Queue one first" in words(app)
+    assert "learns from another run's lists" in app.error[0].value
+
+
 def test_runs_retry_and_stop(open_page, tmp_path):
     ledger = synthetic.write_study(Settings(tmp_path, f"sqlite:///{tmp_path / 'ledger.db'}", 30.0))
     runs = {run.name: run for run in ledger.runs("default")}

@@ -17,7 +17,7 @@ from llmrec_core.contract.spec import TrainingSpec, run_from_dict
 from llmrec_core.data.candidates import PADDING
 from llmrec_core.data.dataset import build_dataset
 from llmrec_core.data.splits import split
-from llmrec_core.recommenders import sasrec
+from llmrec_core.recommenders import sasrec, student
 from llmrec_core.recommenders.registry import build
 from llmrec_core.training.loop import train
 from llmrec_core.training.objectives import OBJECTIVES
@@ -120,8 +120,29 @@ def uneven():
     return split(build_dataset("uneven", table, items), "loo")
 
 
-@pytest.mark.parametrize("weighting", ["all alike", "inverse propensity"])
-@pytest.mark.parametrize("family", ["sasrec", "text-sasrec"])
+def teacher_of(parts, settings, place):
+    """The folder of a SASRec."""
+    chosen = {
+        "family": "sasrec", "adaptation": "full", "options": {"width": 8, "layers": 1, "heads": 1},
+    }  # fmt: skip
+    spec = run_from_dict({"recommender": chosen, "training": {"steps": 1, "warmup_steps": 0}})
+    spec = dataclasses.replace(spec, protocol=ProtocolSpec(candidates="10-uniform", users=0))
+    made = build(spec, parts.dataset, settings)
+    made.fit(parts, RunContext(place / "teacher"))
+    made.save(place / "teacher" / "model")
+    return place / "teacher" / "model"
+
+
+@pytest.mark.parametrize(
+    "family, weighting",
+    [
+        ("sasrec", "all alike"),
+        ("sasrec", "inverse propensity"),
+        ("text-sasrec", "all alike"),
+        ("text-sasrec", "inverse propensity"),
+        ("distilled-sasrec", "all alike"),
+    ],
+)
 @pytest.mark.parametrize("accumulate, histories", [(6, 1), (4, 8), (3, 5)])
 def test_sequence_models(
     family, weighting, accumulate, histories, uneven, settings, tmp_path, monkeypatch
@@ -136,11 +157,14 @@ def test_sequence_models(
     training = {
         "steps": 1, "warmup_steps": 0, "batch_histories": histories, "accumulate": accumulate,
     }  # fmt: skip
-    spec = run_from_dict({"recommender": chosen, "training": training})
+    teacher = teacher_of(uneven, settings, tmp_path) if family == "distilled-sasrec" else None
+    source = {"weights_from": "teacher"} if teacher else {}
+    spec = run_from_dict({"recommender": chosen, "training": training, **source})
     spec = dataclasses.replace(spec, protocol=ProtocolSpec(candidates="10-uniform", users=0))
-    recommender = build(spec, uneven.dataset, settings)
+    recommender = build(spec, uneven.dataset, settings, parent=teacher)
     drawn, losses = {}, []
-    draw, loss_of = WindowSampler.draw, sasrec.TargetLoss
+    room, name = (student, "LessonLoss") if teacher else (sasrec, "TargetLoss")
+    draw, loss_of = WindowSampler.draw, getattr(room, name)
 
     def watched_draw(sampler, number, size):
         drawn[number] = draw(sampler, number, size)
@@ -151,13 +175,16 @@ def test_sequence_models(
         return losses[-1]
 
     monkeypatch.setattr(WindowSampler, "draw", watched_draw)
-    monkeypatch.setattr(sasrec, "TargetLoss", watched_loss)
+    monkeypatch.setattr(room, name, watched_loss)
     recommender.fit(uneven, RunContext(tmp_path / "run"))
     parts = [drawn[number] for number in range(accumulate)]
     sizes = {part.real.sum() for part in parts}
     assert len(sizes) > 1, "the micro-batches must differ for this test to say anything"
     columns = [(part.inputs, part.targets, part.real) for part in parts]
-    whole = Windows(*(np.concatenate(column) for column in zip(*columns, strict=True)))
+    inputs, targets, real = (np.concatenate(column) for column in zip(*columns, strict=True))
+    people = np.concatenate([part.people for part in parts])
+    at_end = np.concatenate([part.at_end for part in parts])
+    whole = Windows(inputs, targets, real, None, people, at_end)
     (loss,) = losses
     gap = difference(recommender.model, parts, whole, loss.mean, loss.weight, tmp_path / "gap")
     assert gap <= LARGEST_DIFFERENCE

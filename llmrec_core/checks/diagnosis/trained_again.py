@@ -106,7 +106,7 @@ def _require_ties(spec: RunSpec, dataset: Dataset) -> None:
     if spec.weights_from:
         raise UnsupportedError(
             t(
-                "it uses the weights of {weights_from!r}; name that run",
+                "it is made from the run {weights_from!r}; name that one",
                 weights_from=spec.weights_from,
             )
         )
