@@ -92,6 +92,8 @@ def recommend(
     )
     if answer["note"]:
         print_line(answer["note"])
+    if answer["unread"]:
+        print_line(answer["unread"])
     for act in answer["acts"]:
         print_line(
             t(

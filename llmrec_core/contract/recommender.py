@@ -260,6 +260,38 @@ class ScoresLists(Protocol):
         """
 
 
+@runtime_checkable
+class RoutesRequests(Protocol):
+    """A recommender that answers some requests without the language model it wraps."""
+
+    @property
+    def has_gate(self) -> bool:
+        """Whether it decides so at all; without a gate every request is read."""
+
+    def routed(self, histories: Sequence[np.ndarray], candidates: np.ndarray) -> np.ndarray:
+        """Whether the language model reads each request, bool, (batch,).
+
+        Args:
+            histories: as for `Recommender.score`.
+            candidates: as for `Recommender.score`.
+        """
+
+
+def routed_requests(
+    recommender: Recommender, histories: Sequence[np.ndarray], candidates: np.ndarray
+) -> np.ndarray | None:
+    """As `RoutesRequests.routed`; None for a recommender that treats all requests alike.
+
+    Args:
+        recommender: fitted.
+        histories: as for `Recommender.score`.
+        candidates: as for `Recommender.score`.
+    """
+    if isinstance(recommender, RoutesRequests) and recommender.has_gate:
+        return recommender.routed(histories, candidates)
+    return None
+
+
 def reader_of(recommender: Recommender) -> Recommender:
     """The recommender itself, or the one that it wraps."""
     return recommender.inner if isinstance(recommender, WrapsReader) else recommender

@@ -30,6 +30,7 @@ from llmrec_core.contract.bounds import (
 from llmrec_core.contract.endpoint import FEWEST_LETTERS, LETTERS, EndpointSpec
 from llmrec_core.contract.families import family_named, recorded_family
 from llmrec_core.contract.family import Adaptation, Family
+from llmrec_core.contract.gate_rules import refuse_a_gate
 from llmrec_core.contract.parsing import Flag, Number, Text, Whole, parse, parsed, restored
 from llmrec_core.contract.protocol import ProtocolSpec
 from llmrec_core.errors import UsageError
@@ -40,6 +41,7 @@ _YOUNGER_FIELDS = (
     ("protocol", "also_time", False),
     ("recommender", "backbone_hash", ""),
     ("recommender", "endpoint", dataclasses.asdict(EndpointSpec())),
+    ("recommender", "gate", "none"),
 )
 """Fields that came after version 0.1, with what every run did before: such a run keeps its hash."""
 
@@ -90,6 +92,9 @@ class RecommenderSpec:
     blend: Literal["none", "validation"] = "none"
     """For a cascade: `none` orders the K by the reader alone, `validation` learns a mix with the
     retriever's score."""
+    gate: Literal["none", "validation"] = "none"
+    """For a cascade: `none` reads every request, `validation` learns which requests the language
+    model has to read; the others keep the retriever's order, at its price."""
     options: dict[Text, Number] = field(default_factory=dict)
     """Numbers of one family: EASE `l2`, item-kNN `neighbours`, SASRec `width`, …"""
     endpoint: EndpointSpec = field(default_factory=EndpointSpec)
@@ -321,6 +326,7 @@ def run_from_dict(table: Mapping[str, Any], where: str = "run") -> RunSpec:
         for name in spec.recommender.families:
             family_named(name)
         _refuse_what_is_ignored(spec, family_named(spec.recommender.family))
+        refuse_a_gate(spec, family_named(spec.recommender.family))
     except UsageError as error:
         raise UsageError(t("{where}: {sentence}", where=where, sentence=error)) from None
     return spec

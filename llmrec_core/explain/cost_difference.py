@@ -130,6 +130,14 @@ def run_cost(row: CostRow, cost: float | None) -> RunCost:
                 name=row.name,
             )
         )
+    if notes.get("gate", "always") != "always":
+        raise UnsupportedError(
+            t(
+                "the gate of {name!r} lets only some requests through to the language model, and "
+                "the formula is of requests that are read; compare it without a gate",
+                name=row.name,
+            )
+        )
     if cost is None or cost <= 0 or "history_tokens" not in notes:
         raise UnsupportedError(
             t(

@@ -14,6 +14,7 @@ from llmrec_core.contract.recommender import (
     Recommender,
     ScoresLists,
     SumsItems,
+    routed_requests,
 )
 from llmrec_core.contract.requests import Baseline, ExplainRequest
 from llmrec_core.data.dataset import Dataset
@@ -101,16 +102,27 @@ class Question:
     def _list_score(self) -> ListScore | None:
         if not isinstance(self.recommender, ScoresLists):
             return None
+        history, candidates = self.occasion.history, self.occasion.candidates
+        routed = routed_requests(self.recommender, [history], candidates[None])
+        if routed is not None and not routed[0]:
+            self.notes.append(
+                Note(
+                    marked(
+                        "The gate of this cascade did not pass this request on to its language "
+                        "model: the order is the retriever's, and so are the reasons."
+                    )
+                )
+            )
         self.notes.append(
             Note(
                 marked(
                     "The scale of the list, means and spreads over its {count} candidates, is "
                     "held as it was when the list was made."
                 ),
-                {"count": len(self.occasion.candidates)},
+                {"count": len(candidates)},
             )
         )
-        return self.recommender.list_score(self.occasion.history, self.occasion.candidates)
+        return self.recommender.list_score(history, candidates)
 
     def _parts(self) -> list[Part]:
         """Who has a say in the scores of the items asked about; who reads prompts comes first."""

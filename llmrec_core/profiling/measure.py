@@ -13,6 +13,7 @@ from llmrec_core.contract.recommender import (
     Recommender,
     RemembersHistories,
     reader_of,
+    routed_requests,
 )
 from llmrec_core.language import t
 from llmrec_core.profiling.economics import Economics
@@ -77,6 +78,12 @@ class CostMeter:
         """What these requests cost by formula, a mean over the first `DESCRIBED` of them."""
         return self.recommender.describe(self.histories[:DESCRIBED], self.candidates[:DESCRIBED])
 
+    def _routed(self) -> np.ndarray | None:
+        """Whether a language model reads each described request; None without a gate."""
+        return routed_requests(
+            self.recommender, self.histories[:DESCRIBED], self.candidates[:DESCRIBED]
+        )
+
     @property
     def shape(self) -> str:
         """The request's part of a protocol's name, e.g. `request/100`."""
@@ -99,11 +106,15 @@ class CostMeter:
         calls = sum(len(w.samples_s) for w in self.batched)
         per_s = self.batch * calls / sum(sum(w.samples_s) for w in self.batched)
         usd = economics.usd_per_million(per_s)
+        mean_s = float(np.mean(np.concatenate([w.samples_s for w in self.single])))
+        routed = self._routed()
+        gated = routed is not None
         no_price = None if usd is not None else economics.price_source
         return [
             Measurement("latency_p50_s", p50, "s", n=n, protocol=single),
             Measurement("latency_p95_s", p95, "s", n=n, protocol=single),
             Measurement("latency_p99_s", p99, "s", n=n, protocol=single),
+            *_of_the_gate(routed, mean_s, n, single),
             Measurement("throughput_requests_per_s", per_s, "1/s", n=calls, protocol=many),
             Measurement("flops_per_request", flops, "FLOP", protocol=single),
             Measurement(
@@ -113,7 +124,8 @@ class CostMeter:
                 protocol=single,
                 reason=counted[1] or None,
             ),
-            self._mfu(flops / p50 / peaks.gemm_flops_per_s, single),
+            # behind a gate, operations are a mean of unlike requests: so must be their time
+            self._mfu(flops / (mean_s if gated else p50) / peaks.gemm_flops_per_s, single),
             Measurement(
                 "foreign_load", max(w.foreign_load for w in self._windows()), "1", protocol=single
             ),
@@ -189,6 +201,40 @@ class CostMeter:
         ]
 
 
+def _of_the_gate(
+    routed: np.ndarray | None, mean_s: float, n: int, protocol: str
+) -> Iterator[Measurement]:
+    """What is to be known besides where a language model reads only some of the requests."""
+    if routed is not None:
+        yield Measurement("latency_mean_s", mean_s, "s", n=n, protocol=protocol)
+        yield Measurement(
+            "requests_read", float(routed.mean()), "1", n=len(routed), protocol=protocol
+        )
+
+
+def evenly_mixed(
+    recommender: Recommender, histories: Sequence[np.ndarray], candidates: np.ndarray
+) -> tuple[Sequence[np.ndarray], np.ndarray]:
+    """The requests in an order in which a gate lets about the same share of any stretch through.
+
+    A window times the first few dozen requests; so their mean is that of the mix. Without a gate
+    the order stays.
+
+    Args:
+        recommender: fitted.
+        histories: one array of item codes a request.
+        candidates: item codes, shape (requests, N).
+    """
+    routed = routed_requests(recommender, histories, candidates)
+    if routed is None or routed.all() or not routed.any():
+        return histories, candidates
+    places = np.empty(len(routed))
+    for kind in (routed, ~routed):
+        places[kind] = (np.arange(kind.sum()) + 0.5) / kind.sum()
+    order = np.argsort(places, kind="stable")
+    return [histories[at] for at in order.tolist()], candidates[order]
+
+
 def forget(recommender: Recommender) -> None:
     """Make the next request that of a user seen for the first time."""
     reader = reader_of(recommender)
@@ -208,6 +254,9 @@ def counted_flops(
     recommender: Recommender, histories: Sequence[np.ndarray], candidates: np.ndarray
 ) -> tuple[float | None, str]:
     """FLOPs of the mean of the first `COUNTED` requests as torch counts them.
+
+    Behind a gate it is the mean of the first that a language model reads, times the share of the
+    first `DESCRIBED` requests that it reads.
 
     Attention runs through the plain kernel while counting: the counter returns 0 for the fused CPU
     kernel (PyTorch issue 195460).
@@ -232,15 +281,19 @@ def counted_flops(
 
     if has_integer_products(reader.network()):
         return None, t("the counter does not see int8 products")
-    few = min(COUNTED, len(histories))
+    routed = routed_requests(recommender, histories[:DESCRIBED], candidates[:DESCRIBED])
+    rows = list(range(len(histories))) if routed is None else np.flatnonzero(routed).tolist()
+    if not rows:
+        return None, t("the gate lets no request through to the language model")
+    rows, share = rows[:COUNTED], 1.0 if routed is None else float(routed.mean())
     fused = torch.backends.mha.get_fastpath_enabled()
     # the fused encoder layer is one operator to the counter
     torch.backends.mha.set_fastpath_enabled(False)
     try:
         with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
-            for row in range(few):
+            for row in rows:
                 forget(recommender)
                 recommender.score([histories[row]], candidates[row : row + 1])
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)
-    return counter.get_total_flops() / few, ""
+    return share * counter.get_total_flops() / len(rows), ""

@@ -14,7 +14,7 @@ import psutil
 
 from llmrec_core.contract.recommender import Recommender, ServedElsewhere
 from llmrec_core.profiling.economics import Economics
-from llmrec_core.profiling.measure import DESCRIBED, CostMeter
+from llmrec_core.profiling.measure import DESCRIBED, CostMeter, evenly_mixed
 from llmrec_core.profiling.peaks import Peaks
 from llmrec_core.types import Description, Measurement, Samples
 
@@ -118,4 +118,5 @@ def meter_of(
     """
     if isinstance(recommender, ServedElsewhere):
         return ServedMeter(recommender, recommender, histories, candidates)
+    histories, candidates = evenly_mixed(recommender, histories, candidates)
     return CostMeter(recommender, histories, candidates, k, precision=precision, keep=keep)

@@ -79,8 +79,10 @@ def cards(ranked: Sequence[Row], limits: Limits, question: Question) -> tuple[Ca
 
 
 def _card(title: str, row: Row, note: str, limits: Limits, question: Question) -> Card:
-    if row.language_model_silent:
+    if row.unweighted:
         note = t("{note}; its language model has no weight in the blend", note=note)
+    elif row.never_read:
+        note = t("{note}; its gate lets no request through to the language model", note=note)
     return Card(
         title,
         row,

@@ -49,6 +49,14 @@ def request_of(row: Row) -> Request:
                 name=row.name,
             )
         )
+    if row.partly_read:
+        raise UnsupportedError(
+            t(
+                "the gate of {name} lets only some requests through to the language model, so "
+                "other devices are not predicted; predict the same cascade without a gate",
+                name=row.name,
+            )
+        )
     backbone = find(chosen.backbone)
     if backbone is None:
         raise UnsupportedError(

@@ -113,6 +113,19 @@ FIGURES: dict[str, Field] = {
         marked("99 % of the requests are answered within this time."),
         marked("Latency, 99 of 100 requests"),
     ),
+    "latency_mean_s": Field(
+        "s",
+        marked("Mean time of a request, where a gate makes requests unlike; otherwise absent."),
+        marked("Latency, mean"),
+    ),
+    "requests_read": Field(
+        "1",
+        marked(
+            "Share of the requests that a cascade's gate let through to its language model: of the "
+            "people asked, and of those timed. Absent without a gate."
+        ),
+        marked("Share of requests that the language model reads"),
+    ),
     "throughput_requests_per_s": Field(
         "1/s",
         marked("Requests answered per second at the batch that the protocol names."),
@@ -258,6 +271,10 @@ DOCUMENTS: dict[str, str] = {
     "windows": marked("Every timing window: percentiles, load of others, clock, temperature."),
     "files": marked("Name, size and hash of each file of the model's folder."),
     "model": marked("What is particular to this model, such as the blend of a cascade."),
+    "gate": marked(
+        "What the gate of a cascade learned on validation: quality by the share of requests read, "
+        "the chosen share, expected gains beside those that came about."
+    ),
     "policy": marked("What a policy cost this run, and whose exposure it moved."),
     "robustness": marked("Quality of this run under noise."),
     "shuffled ties": marked("Its quality, trained again on other orders of equal times."),

@@ -66,8 +66,23 @@ class Row:
 
     @property
     def language_model_silent(self) -> bool:
+        """Whether a cascade's language model has no say: no weight in the blend, or no requests."""
+        return self.unweighted or self.never_read
+
+    @property
+    def unweighted(self) -> bool:
         """Whether a language model is paid for and has no weight in a cascade's blend."""
         return self.uses_language_model and (self.documents.get("model") or {}).get("blend") == 0
+
+    @property
+    def never_read(self) -> bool:
+        """Whether a cascade's gate lets no request through to its language model."""
+        return bool((self.documents.get("model") or {}).get("gate") == "never")
+
+    @property
+    def partly_read(self) -> bool:
+        """Whether a cascade's gate keeps some or all requests from its language model."""
+        return bool((self.documents.get("model") or {}).get("gate", "always") != "always")
 
     @property
     def predicted(self) -> bool:

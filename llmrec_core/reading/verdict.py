@@ -166,21 +166,35 @@ def judge(
 
 
 def _silent(ranked: Sequence[Row]) -> str:
-    """The rows whose language model is paid for and not listened to, in a sentence."""
-    names = [row.name for row in ranked if row.language_model_silent]
-    if not names:
-        return ""
-    if len(names) == 1:
-        return t(
-            "Not counted as a language model: {name}, because validation gave its language model "
-            "no weight in the blend; the order is the retriever's alone.",
-            name=names[0],
+    """The rows whose language model is paid for and not listened to, in a sentence or two."""
+    unweighted = [row.name for row in ranked if row.unweighted]
+    never = [row.name for row in ranked if row.never_read and not row.unweighted]
+    sentences = []
+    if len(unweighted) == 1:
+        sentences.append(
+            t(
+                "Not counted as a language model: {name}, because validation gave its language "
+                "model no weight in the blend; the order is the retriever's alone.",
+                name=unweighted[0],
+            )
         )
-    return t(
-        "Not counted as language models: {names}, because validation gave their language models "
-        "no weight in the blend; the order is the retriever's alone.",
-        names=", ".join(names),
-    )
+    elif unweighted:
+        sentences.append(
+            t(
+                "Not counted as language models: {names}, because validation gave their language "
+                "models no weight in the blend; the order is the retriever's alone.",
+                names=", ".join(unweighted),
+            )
+        )
+    if never:
+        sentences.append(
+            t(
+                "Not counted as a language model: {names}, because the gate learned on validation "
+                "lets no request through to it; the order is the retriever's alone.",
+                names=", ".join(never),
+            )
+        )
+    return " ".join(sentences)
 
 
 def sure_words(choice: Choice, rows: Sequence[Row], limits: Limits, question: Question) -> str:

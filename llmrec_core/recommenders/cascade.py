@@ -5,18 +5,26 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from llmrec_core.contract.recommender import ListScore, Neural, Recommender, ScorePart
+from llmrec_core.contract.recommender import (
+    ListScore,
+    Neural,
+    Recommender,
+    ScorePart,
+    mean_candidates,
+)
 from llmrec_core.contract.spec import RecommenderSpec, RunSpec, stored_run
 from llmrec_core.errors import UnsupportedError, UsageError
 from llmrec_core.files import write_json
 from llmrec_core.language import t
 from llmrec_core.recommenders.fusion import moments, standardise
+from llmrec_core.recommenders.gate import Gate
+from llmrec_core.recommenders.gate_learning import learned_gate
 from llmrec_core.recommenders.language_model import LanguageModelRecommender
 from llmrec_core.recommenders.registry import build, family_class
 from llmrec_core.training.validation import validator
@@ -32,12 +40,17 @@ if TYPE_CHECKING:
 
 WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """Reader's share of the blended score that validation chooses from; 1 lets the reader decide."""
+ROUTED_AT_ONCE = 64
+"""Requests whose candidates are scored together to tell which are read."""
+Both = Callable[[Sequence[np.ndarray], np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""The retriever's scores and the reader's, as `Cascade._both`."""
 
 
 class Cascade:
     """The retriever's top K in the reader's order, or in that of a blend learned on validation.
 
-    What the reader did not read stays below, as retrieved.
+    What the reader did not read stays below, as retrieved; that is everything of a request which a
+    gate keeps from the reader.
 
     Args:
         spec: the run's.
@@ -53,6 +66,7 @@ class Cascade:
         self.retriever, self.reader = retriever, reader
         self.reader_is_trained = reader_is_trained
         self.weight = 1.0
+        self.gate: Gate | None = None
 
     @classmethod
     def of_spec(
@@ -92,22 +106,29 @@ class Cascade:
         self.retriever.fit(split, context)
 
     def fit(self, split: Split, context: RunContext) -> None:
-        """Fit the retriever, train the reader unless it is trained, and learn the blend."""
+        """Fit the retriever, train the reader unless it is trained, learn the blend and the gate.
+
+        Raises:
+            DataError: when there are too few validation people to learn from.
+            RunError: when the run is asked to stop while the gate is learned.
+        """
         self.prepare(split, context)
         if not self.reader_is_trained:
             self.reader.fit(split, context)
-        if self.spec.recommender.blend == "validation":
-            self._learn_blend(split, context)
+        chosen = self.spec.recommender
+        both: Both = self._both
+        self.gate = None  # learned from requests that are all read
+        if chosen.blend == "validation":
+            both = _remembering(both)
+            self._learn_blend(split, context, both)
+        if chosen.gate == "validation":
+            self._learn_gate(split, context, both)
 
-    def _learn_blend(self, split: Split, context: RunContext) -> None:
+    def _learn_blend(self, split: Split, context: RunContext, both: Both) -> None:
         """Take the reader's share with the best validation NDCG; each batch is read once."""
-        remembered: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
 
         def score(histories: Sequence[np.ndarray], candidates: np.ndarray) -> np.ndarray:
-            batch = b"".join((*(history.tobytes() for history in histories), candidates.tobytes()))
-            if batch not in remembered:
-                remembered[batch] = self._both(histories, candidates)
-            return self._blend(*remembered[batch])
+            return self._blend(*both(histories, candidates))
 
         validate = validator(split, score, self.spec)
         by_weight = []
@@ -124,6 +145,50 @@ class Cascade:
             )
         )
 
+    def _learn_gate(self, split: Split, context: RunContext, both: Both) -> None:
+        """Learn on validation people whose requests the reader has to read."""
+
+        def read(
+            histories: Sequence[np.ndarray], candidates: np.ndarray
+        ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            cheap, scores = both(histories, candidates)
+            return self._blend(cheap, scores), *self._best(cheap, *self._picked(cheap, candidates))
+
+        self.gate = learned_gate(split, self.spec, context, read, self.retriever.score)
+
+    @property
+    def has_gate(self) -> bool:
+        """As `RoutesRequests.has_gate`."""
+        return self.gate is not None
+
+    def routed(self, histories: Sequence[np.ndarray], candidates: np.ndarray) -> np.ndarray:
+        """As `RoutesRequests.routed`."""
+        parts = [np.zeros(0, dtype=bool)]
+        for start in range(0, len(histories), ROUTED_AT_ONCE):
+            some = slice(start, start + ROUTED_AT_ONCE)
+            cheap = np.asarray(self.retriever.score(histories[some], candidates[some]), np.float64)
+            picked = self._picked(cheap, candidates[some])
+            parts.append(self._reads(cheap, *picked, histories[some]))
+        return np.concatenate(parts)
+
+    def _reads(
+        self,
+        cheap: np.ndarray,
+        top: np.ndarray,
+        picked: np.ndarray,
+        histories: Sequence[np.ndarray],
+    ) -> np.ndarray:
+        """Whether the reader reads each request, bool, (batch,); places and items as `_picked`."""
+        if self.gate is None:
+            return np.ones(len(histories), dtype=bool)
+        return self.gate.reads(*self._best(cheap, top, picked), histories)
+
+    def _best(
+        self, cheap: np.ndarray, top: np.ndarray, picked: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The retriever's best scores and their items, (batch, K) each."""
+        return np.take_along_axis(cheap, top, 1), picked
+
     def score(self, histories: Sequence[np.ndarray], candidates: np.ndarray) -> np.ndarray:
         """As `Recommender.score`."""
         return self._blend(*self._both(histories, candidates))
@@ -139,8 +204,10 @@ class Cascade:
         cheap = np.asarray(self.retriever.score(histories, candidates), dtype=np.float64)
         read = np.full(candidates.shape, np.nan)
         top, picked = self._picked(cheap, candidates)
-        scores = self.reader.score(histories, picked)
-        np.put_along_axis(read, top, np.where(np.isfinite(scores), scores, np.nan), axis=1)
+        rows = np.flatnonzero(self._reads(cheap, top, picked, histories)).tolist()
+        if rows:
+            scores = self.reader.score([histories[row] for row in rows], picked[rows])
+            read[np.array(rows)[:, None], top[rows]] = np.where(np.isfinite(scores), scores, np.nan)
         return cheap, read
 
     def _picked(self, cheap: np.ndarray, candidates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -209,7 +276,7 @@ class Cascade:
         return other
 
     def _neural_reader(self) -> Neural:
-        if not self.weight:
+        if not self.weight or (self.gate is not None and self.gate.outcome == "never"):
             raise UnsupportedError(
                 t(
                     "the language model has no say in this cascade's lists: its layers change "
@@ -221,10 +288,13 @@ class Cascade:
         return self.reader
 
     def save(self, folder: Path) -> None:
-        """Write retriever and reader into folders of their own, and the blend."""
+        """Write retriever and reader into folders of their own, the blend and the gate."""
         self.retriever.save(folder / "retriever")
         self.reader.save(folder / "reader")
-        write_json(folder / "cascade.json", {"weight": self.weight, "spec": self.spec.to_dict()})
+        state = {"weight": self.weight, "spec": self.spec.to_dict()}
+        if self.gate is not None:
+            state["gate"] = self.gate.save(folder)
+        write_json(folder / "cascade.json", state)
 
     @classmethod
     def load(cls, folder: Path, dataset: Dataset, settings: Settings | None = None) -> Cascade:
@@ -239,26 +309,55 @@ class Cascade:
         reader = LanguageModelRecommender.load(folder / "reader", dataset, settings)
         loaded = cls(spec, retriever, reader, reader_is_trained=True)
         loaded.weight = state["weight"]
+        if "gate" in state:
+            loaded.gate = Gate.load(folder, state["gate"], dataset)
         return loaded
 
     def describe(self, histories: Sequence[np.ndarray], candidates: np.ndarray) -> Description:
-        """The retriever's costs and those of the reader on what the retriever picks."""
+        """The retriever's costs and those of the reader on what the retriever picks.
+
+        Behind a gate, operations are the mean of the requests that are read and those that are not;
+        the reader's parameters and bytes are loaded whether it reads or not.
+        """
         chosen = self.spec.recommender
         cheap = self.retriever.describe(histories, candidates)
         scores = np.asarray(self.retriever.score(histories, candidates), dtype=np.float64)
-        read = self.reader.describe(histories, self._picked(scores, candidates)[1])
+        top, picked = self._picked(scores, candidates)
+        reads = self._reads(scores, top, picked, histories)
+        rows = np.flatnonzero(reads).tolist() or [0]  # one tells the sizes where none is read
+        read = self.reader.describe([histories[row] for row in rows], picked[rows])
+        flops = cheap.flops_per_request + reads.mean() * read.flops_per_request
+        notes = {
+            **read.notes,
+            "retriever": chosen.retriever,
+            "rerank_k": chosen.rerank_k,
+            "blend": self.weight,
+        }
+        if self.gate is not None:
+            flops += self.gate.flops(mean_candidates(picked))
+            notes |= {"gate": self.gate.outcome, "requests_read": float(reads.mean())}
         return Description(
             cheap.parameters + read.parameters,
             read.trainable_parameters,
             cheap.weight_bytes + read.weight_bytes,
-            cheap.flops_per_request + read.flops_per_request,
-            {
-                **read.notes,
-                "retriever": chosen.retriever,
-                "rerank_k": chosen.rerank_k,
-                "blend": self.weight,
-            },
+            float(flops),
+            notes,
         )
+
+
+def _remembering(both: Both) -> Both:
+    """The same scores, each batch computed once."""
+    remembered: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
+
+    def scores(
+        histories: Sequence[np.ndarray], candidates: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        batch = b"".join((*(history.tobytes() for history in histories), candidates.tobytes()))
+        if batch not in remembered:
+            remembered[batch] = both(histories, candidates)
+        return remembered[batch]
+
+    return scores
 
 
 def _retriever_spec(spec: RunSpec) -> RunSpec:

@@ -21,6 +21,7 @@ from llmrec_core.contract.recommender import (
     ServesInPrecision,
     TrainsByGradient,
     reader_of,
+    routed_requests,
 )
 from llmrec_core.contract.run_context import RunContext
 from llmrec_core.contract.spec import RunSpec
@@ -29,7 +30,7 @@ from llmrec_core.language import t
 from llmrec_core.metrics.evaluate import evaluate
 from llmrec_core.metrics.exam import Exam
 from llmrec_core.metrics.facets import facets
-from llmrec_core.metrics.intervals import paired_difference
+from llmrec_core.metrics.intervals import paired_difference, share_interval
 from llmrec_core.metrics.slices import slices
 from llmrec_core.profiling import device as devices
 from llmrec_core.profiling.allocator import keep_freed_memory
@@ -95,6 +96,7 @@ def execute(spec: RunSpec, dataset: Dataset, context: RunContext, settings: Sett
         with context.timing_window():
             served.window(meter)
         _quality(memory.score, exam, spec, context)
+        _routing(recommender, exam, spec, context)
         if before is not None and isinstance(reader, TrainsByGradient) and reader.result:
             after = _first_users(memory.score, exam, spec)
             context.document("training", _training(reader.result, before, after))
@@ -258,6 +260,25 @@ def _quality(score: Score, exam: Exam, spec: RunSpec, context: RunContext) -> No
         context.measure(*rows)
         for kept in samples:
             context.keep(kept)
+
+
+def _routing(recommender: Recommender, exam: Exam, spec: RunSpec, context: RunContext) -> None:
+    """Measure how many of the people's requests a gate lets through to the language model."""
+    routed = routed_requests(recommender, exam.histories, exam.candidates)
+    if routed is None:
+        return
+    share, low, high = share_interval(int(routed.sum()), len(routed))
+    context.measure(
+        Measurement(
+            "requests_read",
+            share,
+            "1",
+            low,
+            high,
+            len(routed),
+            protocol=spec.protocol.name,
+        )
+    )
 
 
 def _check(

@@ -62,6 +62,8 @@ def _model_parts(chosen: RecommenderSpec, family: Family) -> list[str]:
                 retriever=chosen.retriever,
             )
         )
+    if chosen.gate != "none":
+        parts.append(t("gated"))
     return parts
 
 

@@ -24,7 +24,12 @@ from llmrec_core.language import t
 from llmrec_core.models.backbones import is_decoder
 from llmrec_core.profiling import device
 from llmrec_core.profiling.economics import economics_of
-from llmrec_core.profiling.measure import CostMeter, counted_flops, device_type
+from llmrec_core.profiling.measure import (
+    CostMeter,
+    counted_flops,
+    device_type,
+    evenly_mixed,
+)
 from llmrec_core.profiling.profiler import TOKENS_PER_ITEM, profile_model
 from llmrec_core.profiling.time_account import TimeAccount
 from llmrec_core.profiling.timing import TimingWindow
@@ -108,12 +113,11 @@ def _profile_subject(
             )
         )
     rng = np.random.default_rng(0)
-    histories = [
-        rng.choice(dataset.n_items, request.history, replace=False) for _ in range(REQUESTS)
-    ]
+    drawn = [rng.choice(dataset.n_items, request.history, replace=False) for _ in range(REQUESTS)]
     offered = np.stack(
-        [rng.choice(dataset.n_items, request.candidates, replace=False) for _ in histories]
+        [rng.choice(dataset.n_items, request.candidates, replace=False) for _ in drawn]
     )
+    histories, offered = evenly_mixed(subject.recommender, drawn, offered)
     meter = CostMeter(
         subject.recommender,
         histories,

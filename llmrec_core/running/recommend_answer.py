@@ -9,6 +9,7 @@ import numpy as np
 
 from llmrec_core.checks.policy import ReviewQueue, apply, flagged
 from llmrec_core.contract.policy import Policy
+from llmrec_core.contract.recommender import routed_requests
 from llmrec_core.contract.requests import RecommendRequest
 from llmrec_core.data.dataset import Dataset
 from llmrec_core.language import t, tn
@@ -36,12 +37,15 @@ def recommend(request: RecommendRequest, settings: Settings, cache: Cache) -> di
         if len(offered)
         else np.zeros(0, dtype=np.float32)
     )
+    asked = offered
     acts: list[dict[str, Any]] = []
     if request.policy is not None:
         scores, offered, acts = _under_policy(
             request.policy, loaded, scores, offered, request.k, settings, cache
         )
     best = np.argsort(-scores, kind="stable")[: request.k]
+    score_s = time.perf_counter() - start
+    unread = _unread(loaded, history, asked) if len(asked) else ""
     read = history[-loaded.spec.recommender.history_items :]
     return {
         "run": request.run,
@@ -51,10 +55,11 @@ def recommend(request: RecommendRequest, settings: Settings, cache: Cache) -> di
         "repeats": repeats,
         "candidates": len(offered),
         "note": _shorter(request.k, len(best)),
+        "unread": unread,
         "items": [titled(dataset, offered[i]) | {"score": float(scores[i])} for i in best],
         "acts": acts,
         "withheld": None,
-        "score_s": time.perf_counter() - start,
+        "score_s": score_s,
         "seconds": time.perf_counter() - began,
     }
 
@@ -76,6 +81,14 @@ def _shorter(wanted: int, count: int) -> str:
         count,
         wanted=wanted,
     )
+
+
+def _unread(loaded: Loaded, history: np.ndarray, offered: np.ndarray) -> str:
+    """That a gate kept the request from the language model; empty where it was read."""
+    routed = routed_requests(loaded.recommender, [history], offered[None])
+    if routed is None or routed[0]:
+        return ""
+    return t("the gate did not pass this request on to the language model: the retriever's order")
 
 
 def _under_policy(

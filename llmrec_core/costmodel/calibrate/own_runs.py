@@ -143,6 +143,8 @@ def _observed(
     _check_machine(_documents(run).get("device") or {}, device)
     if not sizes.get("history_tokens"):
         raise DataError(t("its record holds no lengths in tokens"))
+    if sizes.get("gate", "always") != "always":
+        raise DataError(t("its gate keeps some of the timed requests from the language model"))
     peaks = _peaks(values)
     if peaks:  # as fast as the machine was at the time: hosts slow down and speed up
         device = replace(
