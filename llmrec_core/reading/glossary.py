@@ -41,6 +41,10 @@ GLOSSARY = {
     marked("Cascade"): marked(
         "A cheap recommender picks the first K items, a language model puts only those in order."
     ),
+    marked("Gate"): marked(
+        "Decides before a cascade's language model reads whether that is expected to improve the "
+        "list; where it is not, the cheap recommender's order stays, at its price."
+    ),
     marked("Pareto front"): marked("The rows that nothing beats in quality and cost at once."),
     marked("Noisy"): marked(
         "Another program used the processor during the timing, and repeating did not help."

@@ -50,7 +50,8 @@ FEWEST_OF_KNOT = 25
 BINS = 10
 """Groups of equal numbers in which expected gains are held against those that came about."""
 LOSS = 0.005
-"""Share of the quality of always reading that the gate may lose on validation."""
+"""Share of the quality of always reading that the gate may lose on validation, both as it came out
+and as expected."""
 POINTS = 40
 """Steps of the share of requests in the recorded curve."""
 Read = Callable[[Sequence[np.ndarray], np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
@@ -159,10 +160,14 @@ def learn(features: np.ndarray, always: np.ndarray, never: np.ndarray, seed: int
         # places within a half: the level of its gains is the other half's, and differs by chance
         place[judged] = rankdata(expected[judged]) / len(judged)
     shares, quality, least = curve(place, always, never)
-    chosen = int(np.argmax(quality >= (1 - LOSS) * always.mean()))  # always itself is one of them
+    _, foreseen, _ = curve(place, never + expected, never)
+    allowed = LOSS * always.mean()
+    # the expectation besides, since the smallest share that came out well owes some of it to luck
+    kept = (quality[-1] - quality <= allowed) & (foreseen[-1] - foreseen <= allowed)
+    chosen = int(np.argmax(kept))  # always itself is among them
     loss = paired_difference(np.where(place > least[chosen], always, never), always)
     estimates = _estimates(features[order], gains[order])
-    served, threshold = _threshold(mean_gain(estimates, features), float(shares[chosen]))
+    served, threshold = _threshold(mean_gain(estimates, features), float(shares[chosen]), allowed)
     found = reliability(expected, gains)
     return Learned(
         estimates,
@@ -187,18 +192,23 @@ def learn(features: np.ndarray, always: np.ndarray, never: np.ndarray, seed: int
     )
 
 
-def _threshold(expected: np.ndarray, share: float) -> tuple[float, float]:
-    """Share of people, the wanted one or the next above it, and the gain that they exceed.
+def _threshold(expected: np.ndarray, share: float, allowed: float) -> tuple[float, float]:
+    """Share of people close to the wanted one, and the gain that they exceed.
 
-    People who expect the same are read together; with nobody or everybody there is no threshold, 0.
+    People who expect the same are read together. Those at the wanted share stay out where no more
+    than the allowed loss is expected without them. Nobody and everybody have no threshold, 0.
     """
     wanted, people = round(share * len(expected)), len(expected)
     values = -np.sort(-expected)
     if not wanted:
         return 0.0, 0.0
-    reached = int(np.searchsorted(-values, -values[wanted - 1], side="right"))
-    if reached == people:
-        return 1.0, 0.0
+    before, reached = (
+        int(np.searchsorted(-values, -values[wanted - 1], side=side)) for side in ("left", "right")
+    )
+    if reached > wanted and values[before:].sum() <= allowed * people:
+        reached = before
+    if reached in (0, people):
+        return reached / people, 0.0
     return reached / people, float(values[reached - 1] + values[reached]) / 2
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
 from llmrec_core.language import marked, t
-from llmrec_core.reading import number_format
+from llmrec_core.reading import gate, number_format
 from llmrec_core.reading.chart_symbols import SERIES
 from llmrec_core.reading.pareto import EDGE
 from llmrec_core.reading.several_runs import MOST, Axis
@@ -80,6 +81,80 @@ def curves(tables: Mapping[str, pd.DataFrame], height: int = 300) -> dict[str, g
                 )
             )
     return figures
+
+
+def gate_curve(body: Mapping[str, Any]) -> go.Figure:
+    """Validation quality by the share of requests that a cascade's language model reads.
+
+    Args:
+        body: a run's document `gate`.
+    """
+    title = gate.metric(body)
+    figure = shape(
+        go.Figure(),
+        t("requests that the language model reads, %"),
+        t("validation {metric}", metric=title),
+        300,
+    )
+    figure.add_trace(
+        go.Scatter(
+            x=[100 * point["share"] for point in body["curve"]],
+            y=[point["ndcg"] for point in body["curve"]],
+            name=t("those first who are expected to gain most"),
+            mode="lines",
+            line={"color": RUNS[0]},
+        )
+    )
+    figure.add_trace(
+        go.Scatter(
+            x=[0, 100],
+            y=[body["never"], body["always"]],
+            name=t("whoever comes, by chance"),
+            mode="lines",
+            line={"color": GREY, "dash": "dot"},
+        )
+    )
+    figure.add_trace(
+        go.Scatter(
+            x=[100 * body["share"]],
+            y=[body["ndcg"]],
+            name=t("chosen"),
+            mode="markers",
+            marker={"color": RUNS[1], "size": 12, "symbol": "diamond"},
+        )
+    )
+    return figure
+
+
+def gains(body: Mapping[str, Any]) -> go.Figure:
+    """Gains that a gate expected of groups of people beside those that came about.
+
+    Args:
+        body: a run's document `gate`.
+    """
+    figure = shape(go.Figure(), t("expected gain"), t("gain that came about"), 300)
+    expected = [group["expected"] for group in body["bins"]]
+    figure.add_trace(
+        go.Scatter(
+            x=expected,
+            y=[group["observed"] for group in body["bins"]],
+            error_y={"array": [1.96 * group["standard_error"] for group in body["bins"]]},
+            name=t("groups of validation people, 95 %"),
+            mode="markers",
+            marker={"color": RUNS[0]},
+        )
+    )
+    ends = [min(expected), max(expected)]
+    figure.add_trace(
+        go.Scatter(
+            x=ends,
+            y=ends,
+            name=t("as expected"),
+            mode="lines",
+            line={"color": GREY, "dash": "dot"},
+        )
+    )
+    return figure
 
 
 def stacked(

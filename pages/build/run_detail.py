@@ -12,7 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 from llmrec_core.contract.spec import RunSpec, run_from_dict, stored_run
 from llmrec_core.language import t
 from llmrec_core.ledger.rows import RunRow
-from llmrec_core.reading import number_format, study_tables, teaching
+from llmrec_core.reading import gate, number_format, study_tables, teaching
 from llmrec_core.reading.groups import name_without_seed
 from llmrec_core.reading.pareto import METRICS
 from llmrec_core.reading.row import Row
@@ -20,6 +20,7 @@ from llmrec_core.reading.run_list import state_words
 from llmrec_core.retelling import retold
 from pages.build import run_charts
 from pages.shared import frame, progress, records, tables, widgets
+from pages.shared.charts import CONFIG
 
 NOTES = ("smaller_batch", "damaged_checkpoints")
 """Documents with a sentence on what a run did otherwise than it was asked to."""
@@ -54,6 +55,7 @@ def section(study: records.Study, run_id: str) -> None:
     _before_after(row)
     for sentence in teaching.sentences(row, records.rows(study), frame.pricing()):
         widgets.say(sentence)
+    _gate(study, row)
     if row.figures:
         st.header(t("Figures"))
         tables.table(
@@ -183,6 +185,29 @@ def _before_after(row: Row) -> None:
                 users=after.get("users") or t("unknown"),
             )
         )
+
+
+def _gate(study: records.Study, row: Row) -> None:
+    """What the gate of a cascade learned, and how many requests it lets through."""
+    body = records.document(study, row.run_id, "gate")
+    if not body:
+        return
+    st.header(t("What the language model reads"))
+    for sentence in gate.sentences(row, body):
+        widgets.say(sentence)
+    left, right = st.columns(2)
+    left.plotly_chart(
+        run_charts.gate_curve(body),
+        key=f"runs_gate_{row.run_id}",
+        config=CONFIG,
+        alt=t("Validation quality by the share of requests that the language model reads"),
+    )
+    right.plotly_chart(
+        run_charts.gains(body),
+        key=f"runs_gains_{row.run_id}",
+        config=CONFIG,
+        alt=t("Gains that the gate expected beside those that came about"),
+    )
 
 
 def _metric(

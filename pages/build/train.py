@@ -40,7 +40,7 @@ with left, st.container(border=True, height="stretch"):
 with right, st.container(border=True, height="stretch"):
     st.header(t("How long, and in which variants"))
     dials = train_inputs.dials(family, base)
-    base["training"] = train_inputs.budget(family)
+    base["training"] = train_inputs.budget(family) | train_inputs.of_the_gate(base)
 with st.expander(t("Protocol and optimiser"), icon=":material/tune:"):
     base["protocol"] = train_inputs.protocol(rows)
     base["training"] |= train_inputs.optimiser(family)

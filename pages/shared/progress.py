@@ -114,6 +114,7 @@ PHASES = {
     "fit": marked("fit"),
     "evaluate": marked("evaluate"),
     "fuse": marked("fuse"),
+    "gate": marked("learn the gate"),
 }
 """What a run does, as its record names it, in words."""
 
