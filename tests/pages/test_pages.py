@@ -11,8 +11,10 @@ from streamlit.testing.v1 import AppTest
 from llmrec_core.installation import STUDIO
 from llmrec_core.ledger.ledger import Ledger
 from llmrec_core.settings import Settings
+from pages.shared import records
 from pages.shared.navigation import MAP
 from tests import synthetic
+from tests.reading.test_gate import BODY as GATE
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(file for pages in MAP.values() for file, *_ in pages)
@@ -431,6 +433,31 @@ def test_train_queues_a_cascade_over_a_reader_of_the_study(open_page, tmp_path):
     app.text_input(key="train_study").set_value("another").run()
     app.button(key="train_queue").click().run()
     assert "fits no run of the study 'another'" in app.error[0].value
+
+
+def test_train_queues_a_gate_with_the_people_who_teach_it(open_page, tmp_path):
+    ledger = synthetic.write_study(Settings(tmp_path, f"sqlite:///{tmp_path / 'ledger.db'}", 30.0))
+    app = open_page("build/train.py", tmp_path)
+    app.selectbox(key="train_family").set_value("cascade").run()
+    app.selectbox(key="train_reader").set_value(synthetic.READER).run()
+    app.selectbox(key="train_gate").set_value("validation").run()
+    app.button(key="train_queue").click().run()
+    assert not app.error and not app.exception
+    (queued,) = [run for run in ledger.runs("default") if run.name.endswith("gated")]
+    assert queued.spec["recommender"]["gate"] == "validation"
+    assert queued.spec["training"]["validation_users"] == 1_000
+
+
+def test_a_run_with_a_gate_shows_what_is_read(open_page, monkeypatch):
+    real = records.document
+    monkeypatch.setattr(
+        records,
+        "document",
+        lambda study, run, name: GATE if name == "gate" else real(study, run, name),
+    )
+    app = open_page("build/runs.py")
+    assert "What the language model reads" in [header.value for header in app.header]
+    assert "the language model reads 21 % of the requests" in unescaped(app)
 
 
 def test_train_asks_for_a_reader_where_a_study_has_none(open_page):

@@ -1,17 +1,21 @@
 """A whole run from spec to record on real files: tiny backbones, a small catalogue, every kind."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from llmrec_core.contract.run_context import RunContext
-from llmrec_core.contract.spec import run_from_dict
+from llmrec_core.contract.spec import run_from_dict, stored_run
 from llmrec_core.data import store
 from llmrec_core.data.dataset import build_dataset
 from llmrec_core.data.splits import split
 from llmrec_core.errors import CheckpointError, UnsupportedError
+from llmrec_core.metrics.exam import Exam
+from llmrec_core.reading.record_fields import DOCUMENTS, field_of
+from llmrec_core.recommenders.finished_run import family_of
 from llmrec_core.recommenders.knn import ItemKnn
 from llmrec_core.running.execute import execute
 from llmrec_core.training.sampling import GroupSampler
@@ -43,7 +47,7 @@ def films():
     return numbered_films(users=24, word="field number")
 
 
-def executed(name, chosen, films, settings, place, parent=None, **protocol):
+def executed(name, chosen, films, settings, place, parent=None, training=None, **protocol):
     """The context of a finished run."""
     if "backbone" in chosen:
         chosen = {**chosen, "backbone": str(folder(chosen["backbone"]))}
@@ -51,7 +55,7 @@ def executed(name, chosen, films, settings, place, parent=None, **protocol):
         "name": name,
         "data": {"name": films.name},
         "recommender": chosen,
-        "training": TRAINING,
+        "training": TRAINING | (training or {}),
         "protocol": {"candidates": "20-uniform", "users": 12, **protocol},
     }
     spec = run_from_dict(body | ({"weights_from": "reader"} if parent else {}))
@@ -125,6 +129,29 @@ def test_a_run_writes_quality_and_cost_of_the_same_weights(name, films, settings
             "cascade", cascade, films, settings, tmp_path / "above", tmp_path / "model"
         )
         assert "training" not in above.documents and 0 <= above.documents["model"]["blend"] <= 1
+
+
+def test_a_gated_cascade_records_the_cost_of_its_mix(settings, tmp_path):
+    """From spec to record: the share read, the gate's document, the same gate in the saved model."""
+    films = numbered_films(users=210, word="field number")
+    chosen = {**READER, "blend": "validation", "gate": "validation", **CUT}
+    context = executed(
+        "gated", chosen, films, settings, tmp_path, training={"validation_users": 0}, users=40
+    )
+    record, model = context.documents["gate"], context.documents["model"]
+    assert record["people"] == 210 and model["gate"] == record["outcome"]
+    assert record["curve"][0]["ndcg"] == record["never"]
+    assert record["curve"][-1]["ndcg"] == record["always"]
+    found = {(row.name, row.protocol): row.value for row in context.measurements}
+    assert found["requests_read", "loo/20-uniform"] == pytest.approx(model["requests_read"])
+    assert found["latency_mean_s", "request/20/batch-1"] > 0
+    assert all(field_of(row.name) for row in context.measurements)
+    assert set(context.documents) <= set(DOCUMENTS)
+    spec = stored_run(json.loads((tmp_path / "model/cascade.json").read_text())["spec"])
+    again = family_of(spec).load(tmp_path / "model", films)
+    exam = Exam.of(films, spec.protocol)
+    routed = again.routed(exam.histories, exam.candidates)
+    assert routed.mean() == pytest.approx(model["requests_read"])
 
 
 def test_item_knn_that_was_not_fitted_says_so():
