@@ -159,6 +159,17 @@ EXIT = {
         marked("Share of validation users whose list an early exit must not change (0.99)."), 0, 1
     ),
 }
+ORDERS = {
+    "orders": Option(
+        marked(
+            "With head `letters`: orders of the candidates that a score is the mean over (1). 1 "
+            "takes the retriever's order, or one shuffle where there is none; more are shuffles."
+        ),
+        1,
+        100,
+        True,
+    ),
+}
 SASREC_TRAINING = {
     "full": {"learning_rate": 2e-3, "batch_histories": 128, "dropout": 0.2},
 }

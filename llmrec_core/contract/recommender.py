@@ -292,6 +292,26 @@ def routed_requests(
     return None
 
 
+@runtime_checkable
+class HoldsList(Protocol):
+    """A recommender that scores items of one list as they stand in it."""
+
+    held_items: np.ndarray
+    """Item codes of the list, shape (candidates,)."""
+
+
+@runtime_checkable
+class ReadsLists(Protocol):
+    """A recommender that reads all candidates of a request together."""
+
+    def held(self, candidates: np.ndarray) -> Recommender:
+        """What scores items of this list, whatever else it is asked beside: it `HoldsList`.
+
+        Args:
+            candidates: item codes of the list, shape (candidates,).
+        """
+
+
 def reader_of(recommender: Recommender) -> Recommender:
     """The recommender itself, or the one that it wraps."""
     return recommender.inner if isinstance(recommender, WrapsReader) else recommender

@@ -31,6 +31,7 @@ from llmrec_core.contract.endpoint import FEWEST_LETTERS, LETTERS, EndpointSpec
 from llmrec_core.contract.families import family_named, recorded_family
 from llmrec_core.contract.family import Adaptation, Family
 from llmrec_core.contract.gate_rules import refuse_a_gate
+from llmrec_core.contract.letters import require_letters, require_lists_fit
 from llmrec_core.contract.parsing import Flag, Number, Text, Whole, parse, parsed, restored
 from llmrec_core.contract.protocol import ProtocolSpec
 from llmrec_core.errors import UsageError
@@ -76,9 +77,10 @@ class RecommenderSpec:
     `full` reads every pair of history and candidate alone."""
     history_items: Annotated[Whole, Field(ge=1, le=100_000)] = 10
     """Most recent items put into the prompt or sequence."""
-    head: Literal["linear", "attention", "pooler", "yes-no"] = "linear"
+    head: Literal["linear", "attention", "pooler", "yes-no", "letters"] = "linear"
     """`linear` reads the first candidate token, `attention` pools over all candidate tokens,
-    `pooler` is the backbone's own, and `yes-no` compares the probabilities of two words."""
+    `pooler` is the backbone's own, `yes-no` compares the probabilities of two words, and `letters`
+    reads up to 26 candidates in one prompt and compares the probabilities of their letters."""
     lora_rank: Annotated[Whole, Field(ge=1, le=4_096)] = 8
     """Rank of the extra matrices of LoRA."""
     lora_alpha: Annotated[Number, Field(gt=0, le=1_000_000)] = 16.0
@@ -137,13 +139,15 @@ class RecommenderSpec:
                     family=self.family,
                 )
             )
-        if self.adaptation == "head" and self.head == "yes-no":
+        if self.adaptation == "head" and self.head in ("yes-no", "letters"):
             raise UsageError(
                 t(
-                    "recommender.adaptation 'head' contradicts recommender.head 'yes-no', which "
-                    "has no weights of its own; use head = 'linear' or adaptation = 'lora'"
+                    "recommender.adaptation 'head' contradicts recommender.head {head!r}, which "
+                    "has no weights of its own; use head = 'linear' or adaptation = 'lora'",
+                    head=self.head,
                 )
             )
+        require_letters(self)
 
     def _require_hosted(self) -> None:
         """Refuse a hosted model without a retriever, or with more candidates than letters."""
@@ -327,6 +331,7 @@ def run_from_dict(table: Mapping[str, Any], where: str = "run") -> RunSpec:
             family_named(name)
         _refuse_what_is_ignored(spec, family_named(spec.recommender.family))
         refuse_a_gate(spec, family_named(spec.recommender.family))
+        require_lists_fit(spec)
     except UsageError as error:
         raise UsageError(t("{where}: {sentence}", where=where, sentence=error)) from None
     return spec

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
 
+from llmrec_core.contract import letters
 from llmrec_core.contract.bounds import Name, Seed
 from llmrec_core.contract.parsing import Flag, Text, parse, parsed
 from llmrec_core.contract.spec import RunSpec, run_from_dict
@@ -104,7 +105,26 @@ def load_study(path: Path) -> StudySpec:
                     name=name,
                 )
             )
+    _require_letters_of_sources(runs, path.name)
     return StudySpec(file.name or path.stem, file.title or path.stem, runs, file.in_file_order)
+
+
+def _require_letters_of_sources(runs: Sequence[RunSpec], file: str) -> None:
+    """Refuse a cascade over another run's letters that would leave it more than the alphabet."""
+    by_name = {run.name: run for run in runs}
+    for run in runs:
+        source = by_name.get(run.weights_from)
+        if source is not None and source.recommender.head == letters.HEAD:
+            try:
+                letters.require_few(run.recommender)
+            except UsageError as error:
+                raise UsageError(
+                    t(
+                        "{where}: {sentence}",
+                        where=t("{file}: run {name!r}", file=file, name=run.name),
+                        sentence=error,
+                    )
+                ) from None
 
 
 def _runs_of_row(table: Mapping[str, Any], where: str) -> list[RunSpec]:

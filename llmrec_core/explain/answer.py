@@ -210,6 +210,13 @@ def _words(question: Question) -> Json | None:
     """A history item opened into its words."""
     if question.request.words is None:
         return None
+    if question.reads_lists:
+        raise UnsupportedError(
+            t(
+                "a model that reads whole lists is only asked with other histories, so an item is "
+                "not opened into its words; leave 'words' out"
+            )
+        )
     if question.reader is None:
         raise UnsupportedError(
             t("this recommender reads item ids, not words; only text models can be opened further")

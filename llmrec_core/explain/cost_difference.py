@@ -20,7 +20,7 @@ import numpy as np
 from llmrec_core.contract.families import is_hosted, reads_prompt
 from llmrec_core.contract.spec import RunSpec
 from llmrec_core.costmodel.facts.model_catalogue import find
-from llmrec_core.costmodel.predict.request import mode_of
+from llmrec_core.costmodel.predict.request import mode_of, sequences_read
 from llmrec_core.errors import UnsupportedError
 from llmrec_core.explain.shapley import present, shapley_from_table
 from llmrec_core.language import marked, number, t
@@ -156,16 +156,18 @@ def run_cost(row: CostRow, cost: float | None) -> RunCost:
         (int(f.protocol.split("/")[1]) for f in row.figures if f.protocol.startswith("request/")),
         USUAL_CANDIDATES,
     )
+    candidates = min(offered, chosen.rerank_k or offered)
+    read = sequences_read(notes, candidates)
     return RunCost(
         row.name,
         chosen.backbone,
         int(notes.get("layers") or chosen.depth),
         row.spec.precision,
         mode_of(chosen.history_attention),
-        min(offered, chosen.rerank_k or offered),
+        candidates,
         chosen.history_items,
         float(notes["history_tokens"]),
-        float(notes["candidate_tokens"]),
+        float(notes["candidate_tokens"]) * read / candidates,  # of a list: each one's share
         cost,
     )
 

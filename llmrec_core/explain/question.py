@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llmrec_core.contract.recommender import (
+    HoldsList,
     ListScore,
+    ReadsLists,
     ReadsPrompts,
     Recommender,
     ScoresLists,
@@ -88,6 +90,7 @@ class Question:
         self.reader = next(
             (part for part in self.parts if isinstance(part.recommender, ReadsPrompts)), None
         )
+        self.reads_lists = any(isinstance(part.recommender, HoldsList) for part in self.parts)
         self._check()
         longest = max(part.reads for part in self.parts)
         self.items = occasion.history[len(occasion.history) - longest :]
@@ -103,6 +106,8 @@ class Question:
         if not isinstance(self.recommender, ScoresLists):
             return None
         history, candidates = self.occasion.history, self.occasion.candidates
+        score = self.recommender.list_score(history, candidates)
+        recommenders = [part.recommender for part in score.parts]
         routed = routed_requests(self.recommender, [history], candidates[None])
         if routed is not None and not routed[0]:
             self.notes.append(
@@ -113,16 +118,28 @@ class Question:
                     )
                 )
             )
-        self.notes.append(
-            Note(
-                marked(
-                    "The scale of the list, means and spreads over its {count} candidates, is "
-                    "held as it was when the list was made."
-                ),
-                {"count": len(candidates)},
+            recommenders = []
+        for held in (part for part in recommenders if isinstance(part, HoldsList)):
+            self.notes.append(
+                Note(
+                    marked(
+                        "The language model reads its {count} candidates together; they are held "
+                        "as they were, and only the history changes."
+                    ),
+                    {"count": len(held.held_items)},
+                )
             )
-        )
-        return self.recommender.list_score(history, candidates)
+        if not isinstance(self.recommender, ReadsLists):
+            self.notes.append(
+                Note(
+                    marked(
+                        "The scale of the list, means and spreads over its {count} candidates, is "
+                        "held as it was when the list was made."
+                    ),
+                    {"count": len(candidates)},
+                )
+            )
+        return score
 
     def _parts(self) -> list[Part]:
         """Who has a say in the scores of the items asked about; who reads prompts comes first."""
@@ -148,9 +165,23 @@ class Question:
                     )
                 )
             )
+        if self.reads_lists and self.request.baseline == "mask":
+            raise UnsupportedError(
+                t(
+                    "the baseline 'mask' puts a token in an item's place, and a model that reads "
+                    "whole lists is only asked with other histories; choose 'remove' or 'average'"
+                )
+            )
         if self.request.baseline == "mask" and self.reader is None:
             raise UnsupportedError(
                 t("the baseline 'mask' needs a model that reads text; choose 'remove' or 'average'")
+            )
+        if self.request.target == "probability" and isinstance(self.recommender, ReadsLists):
+            raise UnsupportedError(
+                t(
+                    "this run scores in logarithms of an item's probability among its list, and "
+                    "the target 'probability' is that of a yes; ask for the target 'score'"
+                )
             )
         if self.request.target == "probability" and self.list_score is not None:
             raise UnsupportedError(
@@ -184,6 +215,15 @@ class Question:
             players += self._history_players()
         if "fields" in kinds and self.reader is not None:
             players += field_players(self.dataset, self.item, genres=not self.decoder)
+        elif "fields" in kinds and self.reads_lists:
+            self.notes.append(
+                Note(
+                    marked(
+                        "This model reads whole lists: a candidate's fields cannot be left out "
+                        "without another list, so only history items are reasons."
+                    )
+                )
+            )
         elif "fields" in kinds:
             self.notes.append(
                 Note(
@@ -197,6 +237,13 @@ class Question:
 
     def _user_players(self) -> tuple[Player, ...]:
         players = user_players(self.dataset, self.occasion.user, self.request.attributes)
+        if self.reads_lists:
+            raise UsageError(
+                t(
+                    "a model that reads whole lists is only asked with other histories, so a "
+                    "person's attributes cannot be put into its prompt; ask for players 'history'"
+                )
+            )
         if self.reader is None:
             raise UsageError(
                 t(
@@ -370,8 +417,9 @@ class Question:
         budget, count = self.request.budget, len(self.players)
         if self.request.error is not None:
             return budget, self.request.error
-        if budget is None and self.reader is not None:
-            budget = max(DECODER_BUDGET if self.decoder else ENCODER_BUDGET, count + 2)
+        if budget is None and (self.reader is not None or self.reads_lists):
+            usual = DECODER_BUDGET if self.decoder or self.reads_lists else ENCODER_BUDGET
+            budget = max(usual, count + 2)
         return budget, 0.0 if count <= MAX_EXACT else USUAL_ERROR
 
 

@@ -6,6 +6,7 @@ Symbols: G histories (users), N candidates each, T candidate tokens, E width.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from llmrec_core.errors import UnsupportedError
 from llmrec_core.language import t
 from llmrec_core.models.backbones import Backbone, StoredHead
 from llmrec_core.models.label_words import label_tokens
+from llmrec_core.models.list_layout import ANSWER, LETTER_WORDS
 from llmrec_core.models.prompt_layout import DECODER
 
 FRESH_SCALE = 0.02
@@ -137,17 +139,44 @@ class YesNoHead(Head):
         return 2.0 * rows * self.width
 
 
+class LettersHead(Head):
+    """Logits of the letters that candidates stand under, at the last token of a whole list.
+
+    Only those rows of the output matrix are read, which belongs to the backbone.
+
+    Source: LlamaRec's verbalizer (arXiv:2311.02089, section 3.3).
+    """
+
+    fresh = False
+
+    def __init__(self, output: nn.Linear, letters: Sequence[int]) -> None:
+        super().__init__()
+        self._output = [output]  # in a list, so that its weights are not counted as the head's
+        self.width: int = output.in_features
+        self.letters = list(letters)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """States (…, E) → logits (…, letters)."""
+        output = self._output[0]
+        logits: Tensor = x @ output.weight[self.letters].T
+        return logits if output.bias is None else logits + output.bias[self.letters]
+
+    def flops(self, rows: float, places: float) -> float:
+        """See `Head.flops`; a row is a list."""
+        return 2.0 * rows * self.width * len(self.letters)
+
+
 def build_head(kind: str, backbone: Backbone) -> Head:
     """The head of a backbone.
 
     Args:
-        kind: `linear`, `pooler`, `attention` or `yes-no`. A folder's own classifier with one label
-            is what `pooler` takes.
+        kind: `linear`, `pooler`, `attention`, `yes-no` or `letters`. A folder's own classifier with
+            one label is what `pooler` takes.
         backbone: whose states it reads.
 
     Raises:
-        UnsupportedError: for `yes-no` on an encoder, or with a tokenizer that has no one token for
-            Yes and for No.
+        UnsupportedError: for `yes-no` and `letters` on an encoder, or with a tokenizer that has no
+            one token for Yes and for No, or for each letter.
     """
     stack = backbone.stack
     width = int(stack.config.hidden_size)
@@ -160,7 +189,12 @@ def build_head(kind: str, backbone: Backbone) -> Head:
         return PoolerHead(width, stored if stored is not None and stored.labels == 1 else None)
     if stack.lm_head is None:
         raise UnsupportedError(
-            t("head 'yes-no' needs a decoder; an encoder takes head 'linear' or 'attention'")
+            t(
+                "head {head!r} needs a decoder; an encoder takes head 'linear' or 'attention'",
+                head=kind,
+            )
         )
+    if kind == "letters":
+        return LettersHead(stack.lm_head, label_tokens(backbone.tokenizer, ANSWER, LETTER_WORDS))
     yes, no = label_tokens(backbone.tokenizer, DECODER.candidate_end, LABELS)
     return YesNoHead(stack.lm_head, yes, no)

@@ -102,16 +102,14 @@ class PromptLayout:
                 )
             )
         self.history_items, self.max_tokens, self.decoder = history_items, max_tokens, decoder
-        self.template = DECODER if decoder else ENCODER
+        self.template = self._words()
         structure = [*_special_tokens(tokenizer), *([] if decoder else [ENCODER.item_end])]
         self._special = re.compile("|".join(re.escape(part) for part in structure) or r"(?!)")
         self._tokenizer = tokenizer
         self._set_fixed_words()
         template = self.template
         histories = self._ids([template.item_start + self.clean(text) for text in history_texts])
-        candidates = self._ids(
-            [template.candidate_start + self.clean(text) for text in candidate_texts]
-        )
+        candidates = self._candidate_rows([self.clean(text) for text in candidate_texts])
         self.pieces = [row[:MAX_ITEM_TOKENS] + self._item_ending for row in histories]
         self.candidates = [row[:MAX_ITEM_TOKENS] + self._ending for row in candidates]
         self.cut = sum(len(row) > MAX_ITEM_TOKENS for row in candidates)
@@ -121,15 +119,31 @@ class PromptLayout:
         self.candidate_lengths = np.array([len(row) for row in self.candidates])
         self.longest_candidate = int(self.candidate_lengths.max()) if len(self.candidates) else 0
         self._grid: tuple[np.ndarray, np.ndarray] | None = None
-        shortest = len(self.opening) + len(self.closing) + self.longest_candidate
-        if shortest > max_tokens:
+        self._require_room()
+
+    def _words(self) -> Template:
+        """The fixed words around items."""
+        return DECODER if self.decoder else ENCODER
+
+    def _candidate_rows(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each cleaned text as a candidate, its ending left out."""
+        return self._ids([self.template.candidate_start + text for text in texts])
+
+    @property
+    def reserved(self) -> int:
+        """Tokens of a prompt that no history item may take: fixed words and what is offered."""
+        return len(self.opening) + len(self.closing) + self.longest_candidate
+
+    def _require_room(self) -> None:
+        """Refuse a context that is too short for a candidate."""
+        if self.reserved > self.max_tokens:
             raise UnsupportedError(
                 t(
                     "the longest candidate and the fixed words take {shortest} tokens, the "
                     "backbone reads {max_tokens}: choose a backbone with a longer context, or "
                     "shorten the titles",
-                    shortest=shortest,
-                    max_tokens=max_tokens,
+                    shortest=self.reserved,
+                    max_tokens=self.max_tokens,
                 )
             )
 
@@ -191,7 +205,7 @@ class PromptLayout:
 
     def keep(self, history: Sequence[int] | np.ndarray) -> list[int]:
         """The most recent items of a history that fit the prompt and the context, oldest first."""
-        room = self.max_tokens - len(self.opening) - len(self.closing) - self.longest_candidate
+        room = self.max_tokens - self.reserved
         kept: list[int] = []
         for item in reversed(list(history)[-self.history_items :]):
             room -= len(self.pieces[item])

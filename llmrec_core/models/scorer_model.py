@@ -163,6 +163,18 @@ class ScorerModel(nn.Module):
             history, tokens.view(groups, count, -1), mask.view(groups, count, -1)
         )
 
+    def list_logits(self, history: History, lists: Sequence[Sequence[Sequence[int]]]) -> Tensor:
+        """Logits (G, N, letters) of whole lists after their histories (head `letters`).
+
+        Args:
+            history: of G users.
+            lists: token ids of N lists each, as `ListLayout.listed` makes them.
+        """
+        count = len(lists[0])
+        tokens, mask = self.tensors([row for rows in lists for row in rows])
+        shape = (len(lists), count, -1)
+        return self.score_candidates(history, tokens.view(shape), mask.view(shape))
+
     def score_pairs(
         self, histories: Sequence[Sequence[int]], candidates: Sequence[Sequence[int]]
     ) -> Tensor:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from llmrec_core.models.scorer_model import ScorerModel
 from llmrec_core.profiling import counts
+from llmrec_core.scoring.list_scorer import ListRequest
 from llmrec_core.scoring.scorer import Pass, Scorer
 
 
@@ -39,6 +41,22 @@ def request_flops(scorer: Scorer, prompt: Sequence[int], items: np.ndarray) -> f
     return flops + share * sum(
         _pass_flops(shape, length, part, one_row=one_row) + _head_flops(scorer, part)
         for part in parts
+    )
+
+
+def list_flops(model: ScorerModel, request: ListRequest) -> float:
+    """FLOPs of reading a history and its candidates as whole lists (head `letters`).
+
+    Args:
+        model: whose head reads letters.
+        request: the history and its lists.
+    """
+    stack, orders, length = model.backbone.stack, len(request.rows), len(request.prompt)
+    shape = dataclasses.replace(counts.shape_of(stack.config), layers=len(stack.blocks))
+    part = Pass(np.arange(orders), request.width, sum(map(len, request.rows)))
+    head: float = model.head.flops(orders, orders * part.width)
+    return (
+        counts.history_flops(shape, length) + _pass_flops(shape, length, part, one_row=True) + head
     )
 
 

@@ -23,6 +23,7 @@ from llmrec_core.costmodel.predict.request import (
     mode_of,
     precision_of,
     runtime_of,
+    sequences_read,
 )
 from llmrec_core.costmodel.predict.span import Span
 from llmrec_core.errors import UnsupportedError
@@ -75,7 +76,7 @@ def request_of(row: Row) -> Request:
         replace(backbone, layers=layers),
         float(notes["history_tokens"]),
         float(notes["candidate_tokens"]),
-        min(chosen.rerank_k or offered, offered),
+        sequences_read(notes, min(chosen.rerank_k or offered, offered)),
         mode_of(chosen.history_attention),
         precision_of(row.spec.precision),
         runtime_of(row.spec.runtime),

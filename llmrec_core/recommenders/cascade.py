@@ -14,6 +14,7 @@ import numpy as np
 from llmrec_core.contract.recommender import (
     ListScore,
     Neural,
+    ReadsLists,
     Recommender,
     ScorePart,
     mean_candidates,
@@ -25,7 +26,7 @@ from llmrec_core.language import t
 from llmrec_core.recommenders.fusion import moments, standardise
 from llmrec_core.recommenders.gate import Gate
 from llmrec_core.recommenders.gate_learning import learned_gate
-from llmrec_core.recommenders.language_model import LanguageModelRecommender
+from llmrec_core.recommenders.readers import Reader
 from llmrec_core.recommenders.registry import build, family_class
 from llmrec_core.training.validation import validator
 from llmrec_core.types import Description
@@ -88,7 +89,7 @@ class Cascade:
         if parent is None:
             reader = family_class(chosen.family).of_spec(spec, dataset, settings, None)
         else:
-            reader = LanguageModelRecommender.of_spec(spec, dataset, settings, parent)
+            reader = Reader.of_spec(spec, dataset, settings, parent)
         retriever = build(_retriever_spec(spec), dataset, settings)
         return cls(spec, retriever, reader, reader_is_trained=parent is not None)
 
@@ -217,7 +218,9 @@ class Cascade:
             Two arrays of shape (batch, rerank_k), with fewer columns for fewer candidates.
         """
         keep = min(self.spec.recommender.rerank_k, candidates.shape[1])
-        top = np.argsort(-cheap, axis=1, kind="stable")[:, :keep]
+        # Among equals the item code decides, never the place: sampled candidates begin with the
+        # withheld item, which ties would let in and show to a reader of whole lists.
+        top = np.lexsort((candidates, -cheap), axis=1)[:, :keep]
         scored = np.isfinite(np.take_along_axis(cheap, top, 1))
         return top, np.where(scored, np.take_along_axis(candidates, top, 1), -1)
 
@@ -242,15 +245,17 @@ class Cascade:
         was_read = ~np.isnan(read)
         unread = np.isfinite(cheap) & ~was_read
         mixed = self._mixed(cheap, read, was_read)
+        of_reader = self.reader
+        if isinstance(of_reader, ReadsLists):
+            picked = self._picked(cheap, candidates[None])[1][0]
+            of_reader = of_reader.held(picked[picked >= 0])
         reader, reader_offsets = _affine(read, was_read, self.weight)
         retriever, retriever_offsets = _affine(cheap, was_read, 1 - self.weight)
         alone, alone_offsets = _affine(cheap, unread, 1.0)
         below = np.where(unread, _shift(mixed, was_read, cheap, unread), 0.0)
         return ListScore(
             (
-                ScorePart(
-                    "reader", self.reader, np.where(was_read[0], self.weight, 0.0), reader[0]
-                ),
+                ScorePart("reader", of_reader, np.where(was_read[0], self.weight, 0.0), reader[0]),
                 ScorePart(
                     "retriever",
                     self.retriever,
@@ -306,7 +311,7 @@ class Cascade:
         state = json.loads((folder / "cascade.json").read_text(encoding="utf-8"))
         spec = stored_run(state["spec"])
         retriever = family_class(spec.recommender.retriever).load(folder / "retriever", dataset)
-        reader = LanguageModelRecommender.load(folder / "reader", dataset, settings)
+        reader = Reader.load(folder / "reader", dataset, settings)
         loaded = cls(spec, retriever, reader, reader_is_trained=True)
         loaded.weight = state["weight"]
         if "gate" in state:

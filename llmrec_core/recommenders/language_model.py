@@ -14,10 +14,9 @@ import torch
 
 from llmrec_core.contract.spec import RunSpec, stored_run
 from llmrec_core.data.text import item_texts
-from llmrec_core.errors import NotFiniteError, UsageError
+from llmrec_core.errors import NotFiniteError
 from llmrec_core.language import t
-from llmrec_core.metrics.exam import Exam
-from llmrec_core.models.backbones import load_backbone
+from llmrec_core.models.backbones import Backbone, load_backbone
 from llmrec_core.models.devices import pick_device
 from llmrec_core.models.model_folder import require_same
 from llmrec_core.models.precision import apply_precision
@@ -28,12 +27,13 @@ from llmrec_core.models.weights_version import weights_version
 from llmrec_core.profiling.probe import require
 from llmrec_core.profiling.request_flops import request_flops
 from llmrec_core.profiling.weights import weight_bytes
+from llmrec_core.recommenders.exit_calibration import calibrate_exit
 from llmrec_core.recommenders.model_refusals import (
     require_as_saved,
     require_meaning,
     require_same_data,
 )
-from llmrec_core.scoring.early_exit import EarlyExit, calibrate
+from llmrec_core.scoring.early_exit import EarlyExit
 from llmrec_core.scoring.finite import require_finite
 from llmrec_core.scoring.scorer import Scorer
 from llmrec_core.training.checkpoints import read_folder, write_folder
@@ -51,8 +51,6 @@ if TYPE_CHECKING:
 
 SEEDED_HEAD = 7
 """Added to the run's seed for the head's first weights."""
-EXIT_USERS, EXIT_KEEP = 60, 0.99
-"""Validation users that calibrate an early exit, and the share whose top k it must not change."""
 FEW = 4
 """Up to so many candidates a history, several histories share a pass."""
 
@@ -73,14 +71,7 @@ class LanguageModelRecommender:
             chosen.backbone, settings, depth=chosen.depth, identity=chosen.backbone_hash
         )
         require_same(chosen.backbone, chosen.backbone_hash, backbone.identity, spec.name)
-        layout = PromptLayout(
-            backbone.tokenizer,
-            decoder=backbone.decoder,
-            history_texts=item_texts(dataset, genres=False),
-            candidate_texts=item_texts(dataset, genres=not backbone.decoder),
-            history_items=chosen.history_items,
-            max_tokens=backbone.stack.max_tokens,
-        )
+        layout = self._layout_of(backbone)
         torch.manual_seed(spec.seed + SEEDED_HEAD)
         self.model = ScorerModel(
             backbone, layout, head=chosen.head, history_attention=chosen.history_attention
@@ -90,10 +81,25 @@ class LanguageModelRecommender:
         self.trainable = 0
         self.loaded = False
         """True once trained weights came from a folder: another fit would change another run's."""
-        self.scorer = Scorer(self.model)
+        self.scorer = self._scorer_of(self.model)
         self.result: TrainingResult | None = None
         self.speed_note = ""
         """What the probe of this precision and runtime said on this device."""
+
+    def _layout_of(self, backbone: Backbone) -> PromptLayout:
+        """How prompts are put together for a backbone."""
+        return PromptLayout(
+            backbone.tokenizer,
+            decoder=backbone.decoder,
+            history_texts=item_texts(self.dataset, genres=False),
+            candidate_texts=item_texts(self.dataset, genres=not backbone.decoder),
+            history_items=self.spec.recommender.history_items,
+            max_tokens=backbone.stack.max_tokens,
+        )
+
+    def _scorer_of(self, model: ScorerModel) -> Scorer:
+        """What scores with a model."""
+        return Scorer(model)
 
     @classmethod
     def of_spec(
@@ -128,7 +134,11 @@ class LanguageModelRecommender:
         elif not self.loaded:
             require_meaning(self.model)
         if self.spec.recommender.options:
-            self._calibrate_exit(split, context)
+            self._calibrate(split, context)
+
+    def _calibrate(self, split: Split, context: RunContext) -> None:
+        """Find what the options ask for, once the weights are final."""
+        calibrate_exit(self.scorer, self.spec, split, context)
 
     def _train(self, split: Split, context: RunContext) -> None:
         chosen, training = self.spec.recommender, self.spec.training
@@ -154,9 +164,7 @@ class LanguageModelRecommender:
         def loss_at(number: int) -> torch.Tensor:
             batch = groups(number)
             real = batch.real
-            prompts = [self.model.layout.history(history) for history in batch.histories]
-            # padding is scored as item 0 and left out of the loss
-            scores = self.model(prompts, np.maximum(batch.items, 0)).float()
+            scores = self._training_scores(number, batch)
             counted = None if real.all() else torch.from_numpy(real).to(device)
             return objective.loss(scores, training.positives, counted)
 
@@ -171,42 +179,23 @@ class LanguageModelRecommender:
             context,
             seed=self.spec.seed,
             weight_at=lambda number: objective.weight(groups(number).real, training.positives),
-            validate=validator(split, score, self.spec),
+            validate=validator(split, score, self._validated()),
         )
         self.model.checkpointing = False
         self.scorer.weights_changed()
 
-    def _calibrate_exit(self, split: Split, context: RunContext) -> None:
-        """Stop reading hopeless candidates early, calibrated on validation users.
+    def _training_scores(self, number: int, batch: GroupBatch) -> torch.Tensor:
+        """Scores (groups, P + N) of training batch `number`, with gradients.
 
-        Options are `exit_layer` and `exit_keep`.
+        Padding is scored as item 0; the loss leaves it out.
         """
-        options = self.spec.recommender.options
-        if not set(options) <= {"exit_layer", "exit_keep"} or "exit_layer" not in options:
-            raise UsageError(
-                t(
-                    "recommender.options has {options}; a language model knows 'exit_layer' "
-                    "(needed) and 'exit_keep'",
-                    options=", ".join(map(repr, options)),
-                )
-            )
-        protocol = self.spec.protocol
-        exam = Exam.on(split, split.valid, "100-uniform", EXIT_USERS, protocol.seed + 2)
-        self.scorer.exit = calibrate(
-            self.scorer,
-            [history.tolist() for history in exam.histories],
-            exam.candidates,
-            depth=int(options["exit_layer"]),
-            k=protocol.k,
-            keep=float(options.get("exit_keep", EXIT_KEEP)),
-        )
-        context.log(
-            t(
-                "early exit after layer {depth}: {survivors:.0%} of the candidates read on",
-                depth=self.scorer.exit.depth,
-                survivors=self.scorer.exit.survivors,
-            )
-        )
+        prompts = [self.model.layout.history(history) for history in batch.histories]
+        scores: torch.Tensor = self.model(prompts, np.maximum(batch.items, 0))
+        return scores.float()
+
+    def _validated(self) -> RunSpec:
+        """The run whose protocol validations follow."""
+        return self.spec
 
     def _adapt(self) -> None:
         chosen = self.spec.recommender
@@ -268,7 +257,7 @@ class LanguageModelRecommender:
     def with_network(self, network: ScorerModel) -> LanguageModelRecommender:
         """A copy of this recommender that scores with another model of the same shape."""
         other = copy.copy(self)
-        other.model, other.scorer = network, Scorer(network)
+        other.model, other.scorer = network, self._scorer_of(network)
         return other
 
     def ready(self, precision: str = "fp32") -> None:
@@ -329,7 +318,8 @@ class LanguageModelRecommender:
             folder: that `save` wrote.
             dataset: of the version it was trained on.
             settings: where backbones stand; None takes the environment's.
-            variant: a spec whose precision, runtime, protocol and options replace the saved ones.
+            variant: a spec whose precision, runtime, protocol, options and retriever replace the
+                saved ones.
 
         Raises:
             CheckpointError: when the folder is damaged, or it was made with another catalogue,
@@ -341,13 +331,18 @@ class LanguageModelRecommender:
         require_same_data(state, dataset, folder)
         spec = stored_run(state["spec"])
         if variant is not None:
-            options = variant.recommender.options
+            served = variant.recommender
             spec = dataclasses.replace(
                 spec,
                 precision=variant.precision,
                 runtime=variant.runtime,
                 protocol=variant.protocol,
-                recommender=dataclasses.replace(spec.recommender, options=options),
+                recommender=dataclasses.replace(
+                    spec.recommender,
+                    options=served.options,
+                    retriever=served.retriever,
+                    rerank_k=served.rerank_k,
+                ),
             )
         recommender = cls(spec, dataset, settings or load_settings())
         recommender.loaded = True
@@ -364,13 +359,13 @@ class LanguageModelRecommender:
 
     def describe(self, histories: Sequence[np.ndarray], candidates: np.ndarray) -> Description:
         """Parameters, bytes and FLOPs of these requests; see `Recommender.describe`."""
-        layout = self.model.layout
-        flops, read, offered = [], [], []
-        for history, row in zip(histories, candidates, strict=True):
-            prompt, items = layout.history(history), row[row >= 0].astype(np.int64)
-            flops.append(request_flops(self.scorer, prompt, items))
-            read.append(len(prompt))
-            offered.append(layout.candidate_lengths[items].mean() if len(items) else 0.0)
+        flops, read, offered = zip(
+            *(
+                self._request_costs(history, row[row >= 0].astype(np.int64))
+                for history, row in zip(histories, candidates, strict=True)
+            ),
+            strict=True,
+        )
         notes = self._notes() | {
             "history_tokens": round(float(np.mean(read)), 1),
             "candidate_tokens": round(float(np.mean(offered)), 1),
@@ -384,6 +379,12 @@ class LanguageModelRecommender:
             float(np.mean(flops)),
             notes,
         )
+
+    def _request_costs(self, history: np.ndarray, items: np.ndarray) -> tuple[float, int, float]:
+        """FLOPs of a request, tokens of its history, and mean tokens of what is read after it."""
+        prompt, lengths = self.layout.history(history), self.layout.candidate_lengths[items]
+        flops = request_flops(self.scorer, prompt, items)
+        return flops, len(prompt), float(lengths.mean()) if len(items) else 0.0
 
     def _notes(self) -> dict[str, Any]:
         """What the record says of the model: where its weights come from, which are not used."""

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
+from llmrec_core.contract import letters
 from llmrec_core.contract.bounds import HistoryAttention
 from llmrec_core.contract.families import family_named, family_title
 from llmrec_core.contract.family import ADAPTATION_LABELS, Family
@@ -24,6 +25,8 @@ ATTENTION_LABELS: dict[HistoryAttention, str] = {
     "per_item": marked("items read alone"),
     "full": marked("pairs read alone"),
 }
+USUAL_LIST = 20
+"""Candidates of a list where none is said, as in LlamaRec (arXiv:2311.02089)."""
 USUAL_DEPTH = 6
 """Layers of a run that keeps all of its backbone's, where minutes are scaled by depth."""
 
@@ -48,6 +51,8 @@ def _model_parts(chosen: RecommenderSpec, family: Family) -> list[str]:
     parts = []
     if chosen.depth:
         parts.append(t("{count} layers", count=chosen.depth))
+    if chosen.head == letters.HEAD:
+        parts.append(t("letters"))
     if chosen.history_attention != "shared":
         parts.append(t(ATTENTION_LABELS[chosen.history_attention]))
     if chosen.backbone and family.group != "sequential":
@@ -94,7 +99,11 @@ def grid(
         table = {
             **base,
             "recommender": {**base["recommender"], "depth": depth, "adaptation": method},
-            "training": {**family.suited.get(method, {}), **base.get("training", {})},
+            "training": {
+                **family.suited.get(method, {}),
+                **_list_training(base["recommender"]),
+                **base.get("training", {}),
+            },
             "seed": seed,
             "precision": "fp32",
         }
@@ -108,6 +117,13 @@ def grid(
                 spec = _named({**table, "precision": precision, "weights_from": whole.name})
             runs.setdefault(spec.hash, spec)
     return list(runs.values())
+
+
+def _list_training(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """A decoder that reads whole lists learns from lists as long as those that it will serve."""
+    if chosen.get("head") != letters.HEAD:
+        return {}
+    return {"negatives": int(chosen.get("rerank_k") or USUAL_LIST) - 1}
 
 
 def _named(table: Mapping[str, Any]) -> RunSpec:

@@ -141,8 +141,9 @@ def _language_model(spec: RunSpec, catalogue: Catalogue) -> ModelNeeds:
     history = min(TITLE_TOKENS * chosen.history_items, context)
     slate = training.positives + training.negatives
     tokens = training.batch_histories * (history + ITEM_TOKENS * slate)
+    beside = slate if chosen.head == "letters" else 1  # candidates that a candidate's tokens see
     scores = (2.0 * FLOAT * backbone.heads * training.batch_histories * ITEM_TOKENS * slate) * (
-        history + ITEM_TOKENS
+        history + ITEM_TOKENS * beside
     )
     kept = 1 if chosen.adaptation == "head" or training.activation_checkpointing else layers
     activations = (ACTIVATIONS * FLOAT * tokens * backbone.width + scores) * kept

@@ -8,6 +8,7 @@ from typing import Any
 
 import streamlit as st
 
+from llmrec_core.contract.endpoint import FEWEST_LETTERS, LETTERS
 from llmrec_core.contract.families import (
     families,
     family_named,
@@ -34,6 +35,10 @@ from pages.shared.fields import number_field, whole_field
 FIRST_FAMILY = "cross-encoder"
 FUSED_FIRST = ("item-knn", "tf-idf")
 PRECISIONS = ("fp32", "int8-dynamic", "bf16")
+DECODER_HEADS = {
+    "yes-no": marked("yes or no, one by one"),
+    "letters": marked("letters, all in one prompt"),
+}
 BLEND_LABELS = {
     "none": marked("the language model alone"),
     "validation": marked("a mix with the retriever's, learned on validation"),
@@ -84,7 +89,7 @@ def run_base(rows: Sequence[Row]) -> tuple[dict[str, Any], Family]:
     elif family.backbones:
         _backbone(family, chosen)
     if family.group == "decoder":
-        chosen["head"] = "yes-no"
+        _decoder_head(chosen)
     if family.group == "cross-encoder":
         _head_and_attention(chosen)
     if family.group == "fusion":
@@ -134,6 +139,35 @@ def _head_and_attention(chosen: dict[str, Any]) -> None:
     )
 
 
+def _decoder_head(chosen: dict[str, Any]) -> None:
+    chosen["head"] = choose(
+        st.selectbox,
+        t("Head"),
+        {head: t(words) for head, words in DECODER_HEADS.items()},
+        "train_decoder_head",
+        default=next(iter(DECODER_HEADS)),
+        help=t(
+            "Yes or no reads candidates one by one. Letters reads up to {most} of them in one "
+            "prompt, so each is judged beside the others.",
+            most=len(LETTERS),
+        ),
+    )
+    if chosen["head"] == "letters":
+        orders = whole_field(
+            st.container(),
+            t("Orders of the candidates, averaged"),
+            "train_orders",
+            default=1,
+            low=1,
+            high=20,
+            help=t(
+                "1 takes the retriever's order. More are shuffles, so that no letter is "
+                "preferred; each costs another reading of the list."
+            ),
+        )
+        chosen["options"] = {"orders": orders} if orders > 1 else {}
+
+
 def _members(chosen: dict[str, Any]) -> None:
     members = choose_several(
         st.multiselect,
@@ -147,6 +181,7 @@ def _members(chosen: dict[str, Any]) -> None:
 
 
 def _retriever(chosen: dict[str, Any]) -> None:
+    lettered = chosen.get("head") == "letters"
     chosen["retriever"] = choose(
         st.selectbox,
         t("Cheap retriever"),
@@ -159,8 +194,8 @@ def _retriever(chosen: dict[str, Any]) -> None:
         t("Items passed to the language model, K"),
         "train_k",
         default=20,
-        low=1,
-        high=1000,
+        low=FEWEST_LETTERS if lettered else 1,
+        high=len(LETTERS) if lettered else 1000,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 
 import torch
@@ -77,8 +78,11 @@ def in_roberta_s_manner(inner: Tokenizer, **special: str) -> PreTrainedTokenizer
     )  # fmt: skip
 
 
-def byte_pairs(manner: str, **special: str) -> PreTrainedTokenizerFast:
-    """Byte-level pairs, with RoBERTa's tokens around a pair or GPT's one end of text."""
+def byte_pairs(manner: str, letters: bool = False, **special: str) -> PreTrainedTokenizerFast:
+    """Byte-level pairs, with RoBERTa's tokens around a pair or GPT's one end of text.
+
+    With `letters`, every capital letter after a space is one token.
+    """
     inner = Tokenizer(models.BPE())
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = decoders.ByteLevel()
@@ -89,7 +93,8 @@ def byte_pairs(manner: str, **special: str) -> PreTrainedTokenizerFast:
         vocab_size=700, special_tokens=around, show_progress=False,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )  # fmt: skip
-    inner.train_from_iterator(corpus(), trainer)
+    answers = [f"Answer: {letter}" for letter in ascii_uppercase] * 200 if letters else []
+    inner.train_from_iterator([*corpus(), *answers], trainer)
     if manner == "roberta":
         return in_roberta_s_manner(inner, mask_token="<mask>")
     names = {"eos_token": "<|endoftext|>"} | special

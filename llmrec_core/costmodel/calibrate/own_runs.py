@@ -29,6 +29,7 @@ from llmrec_core.costmodel.predict.request import (
     mode_of,
     precision_of,
     runtime_of,
+    sequences_read,
 )
 from llmrec_core.errors import DataError, LlmrecError
 from llmrec_core.files import write_csv
@@ -167,7 +168,7 @@ def _observed(
             shape,
             float(sizes["history_tokens"]),
             float(sizes["candidate_tokens"]),
-            int(recommender.get("rerank_k") or parts[1]),
+            sequences_read(sizes, int(recommender.get("rerank_k") or parts[1])),
             mode_of(str(recommender.get("history_attention"))),
             precision_of(str(spec.get("precision") or "fp32")),
             runtime_of(str(spec.get("runtime") or "eager")),

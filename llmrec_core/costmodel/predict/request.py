@@ -6,7 +6,9 @@ sequences of one history and one candidate, as many as give them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from llmrec_core.costmodel.facts import bounds
 from llmrec_core.costmodel.facts.architecture import Architecture
@@ -41,6 +43,17 @@ def mode_of(history_attention: str) -> str:
     values kept.
     """
     return "full" if history_attention == "full" else "shared"
+
+
+def sequences_read(notes: Mapping[str, Any], candidates: int) -> int:
+    """Sequences that a request reads after its history.
+
+    Args:
+        notes: of the run's record about its model.
+        candidates: that the model is given; a model that reads them one by one has so many, one
+            that reads whole lists has one for each order of the list.
+    """
+    return int(notes.get("lists_read") or candidates)
 
 
 @dataclass(frozen=True)
