@@ -129,8 +129,9 @@ def require_taught(spec: RunSpec, negatives: int) -> None:
     if served is not None and served > 1 + negatives:
         raise UsageError(
             t(
-                "lists of {served} candidates are to be ordered, and training.negatives {negatives} "
-                "teaches only {taught} letters; train with negatives = {wanted}, or offer fewer",
+                "lists of {served} candidates are to be ordered, and training.negatives "
+                "{negatives} teaches only {taught} letters; train with negatives = {wanted}, or "
+                "offer fewer",
                 served=served,
                 negatives=negatives,
                 taught=1 + negatives,

@@ -238,7 +238,7 @@ def test_a_context_that_cannot_hold_a_list_is_refused(parts, settings, tmp_path)
     folder = write_folder(
         tmp_path / "model", "llama", tiny_tokenizer(encoder=False), max_position_embeddings=64
     )
-    with pytest.raises(UnsupportedError, match="a list of 20 candidates .* the backbone reads 64"):
+    with pytest.raises(UnsupportedError, match=r"a list of 20 candidates .* the backbone reads 64"):
         made_of(parts, settings, str(folder), protocol={"candidates": "20-uniform"})
     made = made_of(parts, settings, str(folder))
     with pytest.raises(UnsupportedError, match="a list of 26 candidates"):
@@ -290,7 +290,7 @@ def test_reasons_add_up_to_the_score_in_the_list(trained, parts, settings, tmp_p
     assert told.base + told.values.sum() == pytest.approx(float(shown[place]), abs=1e-5)
     assert any("together" in note.text() for note in question.notes)
     for wish in ({"baseline": "mask"}, {"target": "probability"}):
-        with pytest.raises(UnsupportedError, match="choose 'remove'|ask for the target 'score'"):
+        with pytest.raises(UnsupportedError, match=r"choose 'remove'|ask for the target 'score'"):
             Question(trained, parts.dataset, occasion, ExplainRequest(item=item, **wish))
 
 
