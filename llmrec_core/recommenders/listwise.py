@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from llmrec_core.contract.endpoint import LETTERS
-from llmrec_core.contract.letters import fits_letters, most_listed
+from llmrec_core.contract.letters import most_listed, offered
 from llmrec_core.contract.recommender import ListScore, ScorePart
 from llmrec_core.data.text import item_texts
 from llmrec_core.errors import UnsupportedError
@@ -102,11 +102,12 @@ class ListwiseRecommender(LanguageModelRecommender):
 
     def _validated(self) -> RunSpec:
         """Validations offer as many candidates as a list holds, where the protocol offers more."""
-        protocol = self.spec.protocol
-        if fits_letters(protocol.candidates):
+        protocol, most = self.spec.protocol, most_listed(self.spec)
+        count = offered(protocol.candidates)
+        if count is not None and count <= most:
             return self.spec
         drawn = "popular" if protocol.candidates.endswith("-popular") else "uniform"
-        fewer = dataclasses.replace(protocol, candidates=f"{most_listed(self.spec)}-{drawn}")
+        fewer = dataclasses.replace(protocol, candidates=f"{most}-{drawn}")
         return dataclasses.replace(self.spec, protocol=fewer)
 
     # ── scoring ──────────────────────────────────────────────────────────────────────────────────

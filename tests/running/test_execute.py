@@ -38,6 +38,15 @@ ROWS = {
         "adaptation": "lora",
         **CUT,
     },
+    "letters": {
+        "family": "decoder",
+        "backbone": "llama",
+        "head": "letters",
+        "adaptation": "lora",
+        "history_items": 4,
+        "options": {"orders": 2},
+        **CUT,
+    },
     "reader": READER,
 }
 
@@ -55,7 +64,7 @@ def executed(name, chosen, films, settings, place, parent=None, training=None, *
         "name": name,
         "data": {"name": films.name},
         "recommender": chosen,
-        "training": TRAINING | (training or {}),
+        "training": TRAINING | ({"positives": 1} if name == "letters" else {}) | (training or {}),
         "protocol": {"candidates": "20-uniform", "users": 12, **protocol},
     }
     spec = run_from_dict(body | ({"weights_from": "reader"} if parent else {}))
@@ -88,6 +97,18 @@ def test_a_cut_in_time_is_measured_beside_and_changes_nothing_else(name, films, 
     assert ("time: train_loss" in {curve[0] for curve in beside.curves}) == (name == "reader")
     assert not (tmp_path / "beside" / "time").exists()
     assert len([row for row in beside.measurements if row.name == "train_s"]) == 1
+
+
+def test_a_list_in_one_prompt_makes_a_whole_record(films, settings, tmp_path):
+    made = executed("letters", ROWS["letters"], films, settings, tmp_path / "run")
+    values = {row.name: row.value for row in made.measurements if row.slice == "all"}
+    assert values["ndcg@10"] is not None and values["latency_p50_s"] > 0
+    assert made.documents["model"]["lists_read"] == 2
+    (told,) = made.documents["explanations"].values()
+    assert told["base"] + sum(p["value"] for p in told["players"]) == pytest.approx(
+        told["prediction"], abs=1e-4
+    )
+    assert {name for name, _, _ in made.curves} >= {"train_loss", "valid_ndcg@10"}
 
 
 def test_a_cut_in_time_without_times_is_refused_before_the_fit(films, settings, tmp_path):
