@@ -55,6 +55,7 @@ FAMILIES = {
     "bpr": {"family": "bpr"},
     "fusion": {"family": "fusion", "retriever": "item-knn+tf-idf+ease"},
     "sasrec": {"family": "sasrec", "adaptation": "full"},
+    "distilled-sasrec": {"family": "distilled-sasrec", "adaptation": "full"},
     "text-sasrec": {"family": "text-sasrec", "backbone": "bert", "adaptation": "full"},
     "parallel-codes": {"family": "parallel-codes", "backbone": "bert", "adaptation": "full"},
     "bi-encoder": {"family": "bi-encoder", "backbone": "bert"},
@@ -90,17 +91,29 @@ def spec_of(name, backbones):
         "protocol": {"candidates": "15-uniform", "users": 12},
         "training": training_for(chosen["family"], TRAINING),
     }
+    if name == "distilled-sasrec":
+        body["weights_from"] = "sasrec"
     return run_from_dict(body)
+
+
+def fitted(name, backbones, parts, place):
+    """A fitted run's spec and recommender; a student's teacher is fitted before it."""
+    spec, parent = spec_of(name, backbones), None
+    if spec.weights_from:
+        _, teacher = fitted(spec.weights_from, backbones, parts, place / "teacher")
+        parent = place / "teacher" / "model"
+        teacher.save(parent)
+    recommender = build(spec, parts.dataset, load_settings(), parent=parent)
+    place.mkdir(parents=True, exist_ok=True)
+    recommender.fit(parts, RunContext(place))
+    return spec, recommender
 
 
 @pytest.fixture(scope="session", params=FAMILIES)
 def run(request, small_dataset, backbones, tmp_path_factory):
     """A fitted run of each family: its name, spec, split, recommender, and the same loaded from its folder."""
-    settings = load_settings()
-    spec = spec_of(request.param, backbones)
-    parts = split(small_dataset, spec.protocol.split)
-    recommender = build(spec, small_dataset, settings)
-    recommender.fit(parts, RunContext(tmp_path_factory.mktemp("run")))
+    parts = split(small_dataset, spec_of(request.param, backbones).protocol.split)
+    spec, recommender = fitted(request.param, backbones, parts, tmp_path_factory.mktemp("run"))
     if request.param in WEIGHTS:
         recommender.weight = WEIGHTS[request.param]
     folder = tmp_path_factory.mktemp("model")
