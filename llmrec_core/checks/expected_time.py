@@ -106,7 +106,7 @@ def _is_of(row: Row, machine: Device) -> bool:
 
 def _asking_s(row: Row, requests: int) -> float | None:
     """Seconds of so many requests with the candidates of the run's protocol."""
-    figure = row.request_figure("latency_p50_s")
+    figure = row.request_time
     if figure.value is None:
         return None
     timed, asked = figure.protocol.split("/")[1], candidates_of(row.spec.protocol.name)

@@ -24,6 +24,15 @@ def refuse_a_gate(spec: RunSpec, family: Family) -> None:
     chosen, people = spec.recommender, spec.training.validation_users
     if chosen.gate == "none":
         return
+    if family.group == "hosted":
+        raise UsageError(
+            t(
+                "recommender.gate is {gate!r}, but a gate stands before a language model that runs "
+                "here, and {family!r} asks one elsewhere; leave the gate out",
+                gate=chosen.gate,
+                family=family.name,
+            )
+        )
     if not (family.reads_prompt and chosen.retriever and chosen.rerank_k):
         raise UsageError(
             t(

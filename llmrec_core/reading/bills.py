@@ -109,9 +109,9 @@ def service_of(row: Row) -> Service:
                 name=row.name,
             )
         )
-    p50, p95 = row.request_figure("latency_p50_s"), row.request_figure("latency_p95_s")
+    one, p95 = row.request_time, row.request_figure("latency_p95_s")
     rate = row.request_figure("throughput_requests_per_s", batch=None)
-    for figure in (p50, rate):
+    for figure in (one, rate):
         if not figure.value:
             raise UnsupportedError(
                 t(
@@ -120,10 +120,10 @@ def service_of(row: Row) -> Service:
                     reason=figure.reason or t("the recorded figure is 0"),
                 )
             )
-    assert p50.value and rate.value, "checked above"
+    assert one.value and rate.value, "checked above"
     per_s = Span(rate.value, rate.low or rate.value, rate.high or rate.value)
     return services.measured(
-        p50.value,
+        one.value,
         per_s,
         batch_of(rate.protocol),
         one_p95_s=p95.value,

@@ -54,6 +54,11 @@ def _read(row: Row, body: Body) -> str:
             "The language model reads no request: on validation the retriever's order is as good "
             "as reading always, or within 0.5 % of it."
         )
+    if body["outcome"] == "always":
+        return t(
+            "The language model reads every request: on validation reading fewer lost more than "
+            "0.5 % of the quality."
+        )
     if measured.value is None:
         return t(
             "On validation the language model reads {share} of the requests; the others keep the "

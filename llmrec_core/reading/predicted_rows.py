@@ -131,13 +131,15 @@ def _figure(
 def tail(rows: Iterable[Row]) -> float:
     """p95 over p50 of the rows that read prompts: their median, 1 where it was not measured.
 
-    The median, since one disturbed timing says nothing about another machine.
+    The median, since one disturbed timing says nothing about another machine. Rows of which a gate
+    lets only some requests be read are left out: their p50 may be of a request that is not.
     """
     ratios = []
     for row in rows:
         p50 = row.request_figure("latency_p50_s").value
         p95 = row.request_figure("latency_p95_s").value
-        if reads_prompt(row.spec.recommender.family) and p50 and p95:
+        always_reads = reads_prompt(row.spec.recommender.family) and not row.partly_read
+        if always_reads and p50 and p95:
             ratios.append(max(1.0, p95 / p50))
     return median(ratios) if ratios else 1.0
 

@@ -8,10 +8,10 @@ import pytest
 
 from llmrec_core.errors import UnsupportedError
 from llmrec_core.explain.cost_difference import run_cost
-from llmrec_core.reading import gate, other_devices
+from llmrec_core.reading import bills, gate, other_devices, predicted_rows
 from llmrec_core.types import Measurement
 from pages.build import run_charts
-from tests.reading.rows import make
+from tests.reading.rows import figure_changed, make
 
 BODY = {
     "outcome": "some", "metric": "ndcg@10", "people": 1_000, "share": 0.2, "served_share": 0.21,
@@ -52,6 +52,31 @@ def test_never_is_said_and_such_a_row_is_no_language_model():
     )
     assert found.language_model_silent and found.never_read and not found.unweighted
     assert not cascade(gate="some").language_model_silent
+
+
+def test_reading_everything_is_said_as_such():
+    said = gate.sentences(cascade(gate="always"), {**BODY, "outcome": "always"})[0]
+    assert said.startswith("The language model reads every request")
+
+
+def test_a_plan_takes_the_mean_time_of_the_mix():
+    """Four in five requests take 1 ms and the fifth 200 ms: half of 1 ms says nothing of a queue."""
+    row = cascade(gate="some")
+    for name, seconds in (
+        ("latency_p50_s", 0.001),
+        ("latency_p95_s", 0.2),
+        ("latency_mean_s", 0.0408),
+    ):
+        row = figure_changed(row, name, value=seconds)
+    service = bills.service_of(row)
+    assert service.one_s.value == pytest.approx(0.0408)
+    assert service.alone_p95_s == pytest.approx(0.2)
+    # √(0.8 · 1² + 0.2 · 200² − 40.8²) ÷ 40.8 = 1.95, against 121 from the median
+    assert service.scatter == pytest.approx(1.95, abs=0.5)
+    assert (
+        predicted_rows.tail([row]) == 1.0
+    )  # its spread says nothing of requests that are all read
+    assert predicted_rows.tail([cascade(gate="always")]) == pytest.approx(2.0)
 
 
 def test_the_curve_and_the_gains_are_drawn():

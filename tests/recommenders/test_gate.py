@@ -22,6 +22,7 @@ from llmrec_core.recommenders.cascade import Cascade
 from llmrec_core.recommenders.gate import FEATURES, Gate, request_features
 from llmrec_core.recommenders.gate_learning import LOSS, curve, learn, reliability
 from llmrec_core.types import Description
+from tests.recommenders.hosted.films import hosted_run
 
 ITEMS, PEOPLE, SHORT, READ = 40, 900, 9, 20
 KNN_HASH = "3c0b120aadde036a"
@@ -350,6 +351,15 @@ def test_a_stop_is_heeded_while_the_gate_is_learned(parts, tmp_path):
                 }
             },
             "validation_users is 100; a gate is learned on at least 200",
+        ),
+        (
+            {
+                "recommender": {
+                    **hosted_run("http://127.0.0.1:1").to_dict()["recommender"],
+                    "gate": "validation",
+                }
+            },
+            "'hosted' asks one elsewhere; leave the gate out",
         ),
     ],
 )

@@ -52,7 +52,7 @@ def measured(
     """The service of a recommender whose latency and throughput are known on this very device.
 
     Args:
-        one_s: median seconds of one request at a time.
+        one_s: median seconds of one request at a time, or the mean where requests are unlike.
         per_s: requests per second at `largest_batch` requests at a time, with its interval.
         largest_batch: requests at a time behind `per_s`.
         one_p95_s: seconds that 95 % of single requests take; a scatter of 0 where it is unknown.
