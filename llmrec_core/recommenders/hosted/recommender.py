@@ -129,7 +129,8 @@ class Hosted:
         cheap = np.asarray(self.retriever.score(histories, candidates), dtype=np.float64)
         scores = np.where(candidates >= 0, cheap, -np.inf)
         for row, (history, items) in enumerate(zip(histories, candidates, strict=True)):
-            best = np.argsort(-scores[row], kind="stable")[: self.spec.recommender.rerank_k]
+            # Among equals the item code decides: sampled candidates begin with the withheld item.
+            best = np.lexsort((items, -scores[row]))[: self.spec.recommender.rerank_k]
             best = best[np.isfinite(scores[row, best])]
             if len(best) > 1:
                 order = best[list(self._order(history, items[best]))]

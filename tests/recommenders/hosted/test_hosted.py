@@ -53,7 +53,8 @@ def served(recommender) -> dict[str, float | None]:
 
 def top(recommender, exam, case: int = 0, count: int = 5) -> list[int]:
     scores = recommender.score(exam.histories[case : case + 1], exam.candidates[case : case + 1])
-    return exam.candidates[case][np.argsort(-scores[0], kind="stable")[:count]].tolist()
+    items = exam.candidates[case]
+    return items[np.lexsort((items, -scores[0]))[:count]].tolist()
 
 
 @pytest.mark.parametrize("manner", ["probabilities", "ignores", "refuses", "thinks"])
@@ -70,6 +71,15 @@ def test_the_model_orders_the_retrievers_best_and_nothing_else(manner, settings,
         assert first == {"probabilities": 1, "ignores": 2, "refuses": 2, "thinks": 3}[manner]
         top(recommender, exam, case=1)
         assert len(stub.prompts) == first + 1  # how it answers is known by now
+
+
+def test_ties_of_the_retriever_do_not_follow_the_order_that_is_offered(stub, settings, tmp_path):
+    """Sampled candidates begin with the withheld item; among equals it must not stand first."""
+    recommender, exam = fitted(hosted_run(stub.url), settings, tmp_path)
+    recommender.retriever.score = lambda histories, items: np.zeros(items.shape)
+    scores = recommender.score(exam.histories, exam.candidates)
+    turned = recommender.score(exam.histories, exam.candidates[:, ::-1])[:, ::-1]
+    assert (scores == turned).all()
 
 
 def test_the_same_request_is_paid_once_in_any_batch_and_after_loading(stub, settings, tmp_path):
