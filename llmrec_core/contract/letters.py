@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from llmrec_core.contract.spec import RecommenderSpec, RunSpec
 
 HEAD = "letters"
+"""As `recommender.head` names it."""
 
 
 def offered(candidates: str) -> int | None:
@@ -37,6 +38,11 @@ def fits_letters(candidates: str) -> bool:
     """
     count = offered(candidates)
     return candidates.startswith("given-") if count is None else count <= len(LETTERS)
+
+
+def lists_catalogue(chosen: RecommenderSpec) -> bool:
+    """Whether a recommender can order a whole catalogue: letters need a retriever's best few."""
+    return chosen.head != HEAD or bool(chosen.retriever)
 
 
 def most_listed(spec: RunSpec) -> int:
@@ -110,6 +116,27 @@ def require_few(chosen: RecommenderSpec) -> None:
             high=len(LETTERS),
         )
     )
+
+
+def require_teacher(chosen: RecommenderSpec, name: str) -> None:
+    """Refuse a teacher that cannot say what it would list of a whole catalogue.
+
+    Args:
+        chosen: the teacher's.
+        name: of its run.
+
+    Raises:
+        UsageError: naming the run.
+    """
+    if not lists_catalogue(chosen):
+        raise UsageError(
+            t(
+                "weights_from is {name!r}, whose head 'letters' orders {most} items at most, and a "
+                "student learns lists of the whole catalogue; name a cascade over that run",
+                name=name,
+                most=len(LETTERS),
+            )
+        )
 
 
 def require_taught(spec: RunSpec, negatives: int) -> None:

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from llmrec_core.contract import letters
 from llmrec_core.contract.bounds import Name, Seed
+from llmrec_core.contract.families import family_named
 from llmrec_core.contract.parsing import Flag, Text, parse, parsed
 from llmrec_core.contract.spec import RunSpec, run_from_dict
 from llmrec_core.errors import UsageError
@@ -110,13 +111,16 @@ def load_study(path: Path) -> StudySpec:
 
 
 def _require_letters_of_sources(runs: Sequence[RunSpec], file: str) -> None:
-    """Refuse a cascade over another run's letters that would leave it more than the alphabet."""
+    """Refuse a run that would have another run's letters order more than the alphabet."""
     by_name = {run.name: run for run in runs}
     for run in runs:
         source = by_name.get(run.weights_from)
         if source is not None and source.recommender.head == letters.HEAD:
             try:
-                letters.require_few(run.recommender)
+                if family_named(run.recommender.family).has_teacher:
+                    letters.require_teacher(source.recommender, source.name)
+                else:
+                    letters.require_few(run.recommender)
             except UsageError as error:
                 raise UsageError(
                     t(

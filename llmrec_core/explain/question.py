@@ -107,7 +107,6 @@ class Question:
             return None
         history, candidates = self.occasion.history, self.occasion.candidates
         score = self.recommender.list_score(history, candidates)
-        recommenders = [part.recommender for part in score.parts]
         routed = routed_requests(self.recommender, [history], candidates[None])
         if routed is not None and not routed[0]:
             self.notes.append(
@@ -118,8 +117,8 @@ class Question:
                     )
                 )
             )
-            recommenders = []
-        for held in (part for part in recommenders if isinstance(part, HoldsList)):
+        heard = (part.recommender for part in score.parts if part.weights.any())
+        for held in (reader for reader in heard if isinstance(reader, HoldsList)):
             self.notes.append(
                 Note(
                     marked(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from llmrec_core.contract.letters import require_teacher
 from llmrec_core.contract.recommender import Recommender, ServesInPrecision, reader_of
 from llmrec_core.contract.spec import RunSpec
 from llmrec_core.errors import UsageError
@@ -73,6 +74,7 @@ class Student(SasRec):
                     family=spec.recommender.family,
                 )
             )
+        require_teacher(student._teacher[0].recommender, spec.weights_from)
         return student
 
     def fit(self, split: Split, context: RunContext) -> None:
