@@ -8,7 +8,7 @@ from llmrec_core.reading import number_format
 from llmrec_core.reading.table import Column, make
 from llmrec_core.running import grid
 from llmrec_core.types import Measurement
-from pages.build import hosted_inputs, train_inputs
+from pages.build import hosted_inputs, source_inputs, train_inputs
 from pages.shared import fields, frame, records, tables, widgets
 
 GRID = (
@@ -40,7 +40,7 @@ with left, st.container(border=True, height="stretch"):
 with right, st.container(border=True, height="stretch"):
     st.header(t("How long, and in which variants"))
     dials = train_inputs.dials(family, base)
-    base["training"] = train_inputs.budget(family) | train_inputs.of_the_gate(base)
+    base["training"] = train_inputs.budget(family) | source_inputs.of_the_gate(base)
 with st.expander(t("Protocol and optimiser"), icon=":material/tune:"):
     base["protocol"] = train_inputs.protocol(rows)
     base["training"] |= train_inputs.optimiser(family)
