@@ -55,6 +55,28 @@ def _was_typed(context: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
+def integers(name: str, text: str) -> tuple[int, ...]:
+    """Whole numbers that were typed with commas between them.
+
+    Args:
+        name: of the parameter, for the refusal.
+        text: what was typed.
+
+    Raises:
+        UsageError: naming the option.
+    """
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise UsageError(
+            t(
+                "--{option} is {text!r}; expected whole numbers with commas, e.g. 10,100",
+                option=name.replace("_", "-"),
+                text=text,
+            )
+        ) from error
+
+
 def open_ledger() -> tuple[Settings, Ledger]:
     """Return the settings of this process and their ledger."""
     from llmrec_core.ledger.ledger import Ledger

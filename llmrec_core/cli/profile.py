@@ -9,6 +9,7 @@ import typer
 from llmrec_core.cli.output import (
     Json,
     find_run,
+    integers,
     open_ledger,
     print_json,
     print_table,
@@ -75,9 +76,9 @@ def profile(
         "candidates": candidates,
         "history": history,
         "grid": grid,
-        "batches": _integers("batches", batches),
-        "history_tokens": _integers("history_tokens", history_tokens),
-        "candidate_counts": _integers("candidate_counts", candidate_counts),
+        "batches": integers("batches", batches),
+        "history_tokens": integers("history_tokens", history_tokens),
+        "candidate_counts": integers("candidate_counts", candidate_counts),
         "candidate_tokens": candidate_tokens,
         "depth": depth,
         "repeats": repeats,
@@ -96,19 +97,6 @@ def _refuse_unread(context: typer.Context, model: str, run: str, grid: bool) -> 
         refuse_unread(context, MODEL_ALONE, t("only --grid reads it"))
     if run:
         refuse_unread(context, ("device",), t("a run is measured where its spec says"))
-
-
-def _integers(name: str, text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError as error:
-        raise UsageError(
-            t(
-                "--{option} is {text!r}; expected whole numbers with commas, e.g. 10,100",
-                option=name.replace("_", "-"),
-                text=text,
-            )
-        ) from error
 
 
 def _show_profile(body: dict[str, Any], as_json: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +13,11 @@ from llmrec_core.cli.output import Json, make_console, open_ledger, print_json
 from llmrec_core.cli.runs import summaries
 from llmrec_core.language import ask_language_of, source_language, t
 from llmrec_core.ledger.ledger import Ledger
+from llmrec_core.ledger.rows import RunRow
 from llmrec_core.settings import Settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Port = Annotated[int, typer.Option(help="Port of the web.")]
 
@@ -84,36 +88,59 @@ def watch_runs(
     Raises:
         typer.Exit: with status 1 when a run did not finish.
     """
-    from llmrec_core.ledger.rows import OVER
-    from llmrec_core.running.services import Services
-    from llmrec_core.running.study import Board, watch
-
-    console = make_console(as_json)
-    board = Board(ledger, ids, title)
-    runs = board.runs()
-    if port is None and all(run.state in OVER for run in runs):  # nothing to do: no worker needed
-        runs = watch(board, console, lambda: None)
-    else:
-        try:
-            with Services(settings, ledger, port, quiet=True) as services:
-                if port is not None:
-                    console.print(_address(services.address))
-                runs = watch(board, console, services.keep)
-                if port is not None:
-                    console.print(
-                        t(
-                            "done; the app goes on at {address} until Ctrl-C",
-                            address=services.address,
-                        )
-                    )
-                    _keep_for_ever(services.keep)
-        except KeyboardInterrupt:
-            console.print(t("stopped; nothing is lost, the same command goes on from here"))
-            raise typer.Exit(130) from None
+    runs = watched(settings, ledger, ids, title, make_console(as_json), port)
     if as_json:
         print_json(summaries(ledger, runs))
     if any(run.state != "finished" for run in runs):
         raise typer.Exit(1)
+
+
+def watched(
+    settings: Settings,
+    ledger: Ledger,
+    ids: list[str],
+    title: str,
+    console: Console,
+    port: int | None = None,
+) -> list[RunRow]:
+    """Have the runs executed, show them, and return them as they ended.
+
+    Args:
+        settings: the home.
+        ledger: holds the runs.
+        ids: the runs, in the order of the table.
+        title: stands above the table.
+        console: where they are shown.
+        port: where the web listens meanwhile, until Ctrl-C; no web when `None`.
+
+    Raises:
+        typer.Exit: with status 130 after Ctrl-C.
+    """
+    from llmrec_core.ledger.rows import OVER
+    from llmrec_core.running.services import Services
+    from llmrec_core.running.study import Board, watch
+
+    board = Board(ledger, ids, title)
+    runs = board.runs()
+    if port is None and all(run.state in OVER for run in runs):  # nothing to do: no worker needed
+        return watch(board, console, lambda: None)
+    try:
+        with Services(settings, ledger, port, quiet=True) as services:
+            if port is not None:
+                console.print(_address(services.address))
+            runs = watch(board, console, services.keep)
+            if port is not None:
+                console.print(
+                    t(
+                        "done; the app goes on at {address} until Ctrl-C",
+                        address=services.address,
+                    )
+                )
+                _keep_for_ever(services.keep)
+    except KeyboardInterrupt:
+        console.print(t("stopped; nothing is lost, the same command goes on from here"))
+        raise typer.Exit(130) from None
+    return runs
 
 
 def run(

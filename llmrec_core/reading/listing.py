@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from llmrec_core.language import marked, t
@@ -9,6 +10,7 @@ from llmrec_core.ledger.ledger import Ledger
 from llmrec_core.ledger.rows import RunRow
 from llmrec_core.reading import number_format
 from llmrec_core.reading.labels import distinct
+from llmrec_core.reading.people import People, of_sample, stacked
 from llmrec_core.reading.pricing import request_energy, usd_per_million
 from llmrec_core.reading.row import SMALL_DOCUMENTS, Row, make_row
 from llmrec_core.types import Measurement
@@ -28,6 +30,24 @@ def rows_of(ledger: Ledger, runs: list[RunRow]) -> list[Row]:
             )
         )
     return distinct(rows)
+
+
+def people_of(ledger: Ledger, rows: Sequence[Row], metric: str, protocol: str) -> dict[str, People]:
+    """Values of a metric of each person by the id of the row, a line a seed; finished rows only.
+
+    Args:
+        ledger: of the rows.
+        rows: single runs, or those that differ in their seed alone as one.
+        metric: e.g. `ndcg@10`.
+        protocol: e.g. `loo/100-uniform`.
+    """
+    return {
+        row.run_id: stacked(
+            [of_sample(ledger.samples(run_id, metric, protocol)) for run_id in row.run_ids]
+        )
+        for row in rows
+        if row.state == "finished"
+    }
 
 
 def _figure(figure: Measurement) -> dict[str, Any]:

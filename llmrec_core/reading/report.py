@@ -37,7 +37,6 @@ from llmrec_core.reading.glossary import GLOSSARY, METHOD_TITLES, METHODS
 from llmrec_core.reading.groups import grouped
 from llmrec_core.reading.limits import Limits
 from llmrec_core.reading.offers import Card
-from llmrec_core.reading.people import People, of_sample, stacked
 from llmrec_core.reading.pricing import AS_RECORDED, Pricing, origin
 from llmrec_core.reading.row import Row, machine_of
 from llmrec_core.reading.table import Cell, Column, Table, make
@@ -299,9 +298,11 @@ def gather(
     rows = grouped(listing.rows_of(ledger, ledger.runs(study)))
     measured = [name for row in rows for name in row.protocols]
     protocol = max(measured, key=measured.count) if measured else ""
-    users = _people(ledger, rows, METRIC, protocol)
-    hits = _people(ledger, rows, "recall@10", protocol)
-    elsewhere = {name: _people(ledger, rows, METRIC, name) for name in new_item_protocols(rows)}
+    users = listing.people_of(ledger, rows, METRIC, protocol)
+    hits = listing.people_of(ledger, rows, "recall@10", protocol)
+    elsewhere = {
+        name: listing.people_of(ledger, rows, METRIC, name) for name in new_item_protocols(rows)
+    }
     doubts = data_doubts.doubts_of([row.spec.data.content_hash for row in rows], ledger.settings)
     if untied and clear_order.some_are_tied(rows, protocol):
         doubts.insert(0, t("People whose last items share one moment are left out."))
@@ -345,14 +346,3 @@ def _explained(ledger: Ledger, finding: verdict.Verdict) -> explanations.Reasons
             many = ledger.document(row.run_id, many_rows.DOCUMENT)
             return explanations.read(next(iter(body.values())), run=row.name, many=many)
     return None
-
-
-def _people(ledger: Ledger, rows: Sequence[Row], metric: str, protocol: str) -> dict[str, People]:
-    """Values of a metric of each person, by the id of the row."""
-    return {
-        row.run_id: stacked(
-            [of_sample(ledger.samples(run_id, metric, protocol)) for run_id in row.run_ids]
-        )
-        for row in rows
-        if row.state == "finished"
-    }

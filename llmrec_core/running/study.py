@@ -69,13 +69,21 @@ def prepare_study(path: Path, settings: Settings) -> StudySpec:
     """Return the study of a TOML file with the hashes of its data sets and backbones.
 
     Raises:
-        UsageError: for a wrong spec, see `spec_files.load_study`, or an unknown data set or
-            backbone.
+        UsageError: for a wrong spec, see `spec_files.load_study`, and as `prepared_study`.
+        UnsupportedError: as `prepared_study`.
+    """
+    return prepared_study(load_study(path), settings)
+
+
+def prepared_study(study: StudySpec, settings: Settings) -> StudySpec:
+    """Return the study with the hashes of its data sets and backbones.
+
+    Raises:
+        UsageError: for an unknown data set or backbone.
         UnsupportedError: for a run that needs more than there is.
     """
     from llmrec_core.data.catalogue import load_dataset
 
-    study = load_study(path)
     names = {spec.data.name for spec in study.runs}
     datasets = {name: load_dataset(name, settings) for name in names}
     runs = tuple(_of_content(spec, datasets[spec.data.name], settings) for spec in study.runs)
