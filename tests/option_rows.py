@@ -215,6 +215,7 @@ NOT_WALKED = {
     "up": "starts processes: tests/test_cli.py",
     "worker": "starts processes: tests/test_cli.py",
     "tune": "starts processes: tests/test_cli.py",
+    "ladder": "executes runs: tests/running/test_ladder.py",
     "label-curve": "reads labelled histories: tests/checks",
     "few-shot": "reads labelled histories: tests/checks",
     "data import": "what no file reads: tests/data/test_import_unread.py",

@@ -21,6 +21,7 @@ from llmrec_core.cli import (
     docs,
     estimate,
     explain,
+    ladder,
     ledger,
     measure,
     models,
@@ -58,6 +59,7 @@ app = typer.Typer(
 for group in (
     study,
     tune,
+    ladder,
     runs,
     ledger,
     models,

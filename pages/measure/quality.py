@@ -6,6 +6,7 @@ from llmrec_core.language import t
 from llmrec_core.reading import (
     check_results,
     clear_order,
+    ladder,
     list_figures,
     pareto,
     protocols,
@@ -16,7 +17,7 @@ from llmrec_core.reading.comparison import best_first
 from llmrec_core.reading.people import MIN_PEOPLE
 from llmrec_core.reading.row import Row, document_of
 from llmrec_core.retelling import retold
-from pages.measure import checks, labels, noise, policies, published
+from pages.measure import checks, labels, noise, policies, published, sizes
 from pages.shared import address, charts, data_doubts, frame, records, tables, widgets
 
 
@@ -147,6 +148,7 @@ measured = [row for row in rows if protocol in row.protocols]
 order = best_first(measured, metric, protocol) if protocol else []
 titles = {
     "ties": t("Ties"),
+    "sizes": t("Sizes"),
     "published": t("Published"),
     "slices": t("Slices"),
     "lists": t("Lists"),
@@ -157,12 +159,17 @@ titles = {
 }
 if not order:  # what needs no run stays
     titles = {name: titles[name] for name in ("checks", "labels")}
+ladders = [group for group in ladder.groups(order, metric, protocol) if ladder.has_steps(group)]
+if not ladders:
+    titles.pop("sizes", None)
 tabs = dict(zip(titles, address.tabs(titles, "quality_tab"), strict=True))
 opened = next((name for name, tab in tabs.items() if tab.open), next(iter(tabs)))
 with tabs[opened]:
     match opened:
         case "ties" if study:
             who_is_better(study, order, metric, protocol, untied)
+        case "sizes" if study:
+            sizes.section(study, ladders, metric, protocol, untied)
         case "published" if study:
             published.section(study, order, metric, protocol)
         case "slices" if study:

@@ -234,26 +234,60 @@ def label_curve(table: Table, title: str, by_price: bool, height: int = 420) -> 
     figure = go.Figure()
     for method, points in methods.items():
         points.sort()
-        figure.add_trace(
-            go.Scatter(
-                x=[x if x > 0 else edge for x, *_ in points],
-                y=[value for _, value, _, _ in points],
-                mode="lines+markers",
-                name=short(method, 40),
-                error_y={
-                    "type": "data",
-                    "symmetric": False,
-                    "array": [high - value for _, value, _, high in points],
-                    "arrayminus": [value - low for _, value, low, _ in points],
-                    "thickness": 1,
-                },
-            )
-        )
+        placed = [(x if x > 0 else edge, *ends) for x, *ends in points]
+        figure.add_trace(_line(short(method, 40), placed))
     if any(x <= 0 for points in methods.values() for x, *_ in points):
         mark_zero(figure, edge)
     label = t("price of one training, $") if by_price else t("labels (training interactions)")
     shape(figure, label, title, height)
     return figure.update_xaxes(type="log", exponentformat="none" if by_price else "SI")
+
+
+def _line(name: str, points: Sequence[Sequence[float]]) -> go.Scatter:
+    """A line with an interval at each point: x, value, low, high."""
+    return go.Scatter(
+        x=[x for x, *_ in points],
+        y=[value for _, value, _, _ in points],
+        mode="lines+markers",
+        name=name,
+        error_y={
+            "type": "data",
+            "symmetric": False,
+            "array": [high - value for _, value, _, high in points],
+            "arrayminus": [value - low for _, value, low, _ in points],
+            "thickness": 1,
+        },
+    )
+
+
+def by_layers(table: Table, title: str, height: int = 380) -> go.Figure:
+    """Quality against layers, a line a model with intervals.
+
+    Args:
+        table: as `ladder_tables.size_table`.
+        title: of the metric.
+        height: in pixels.
+    """
+    columns = [table.values(name) for name in ("Model", "Layers", "Value", "Low", "High")]
+    models: dict[str, list[tuple[float, ...]]] = {}
+    for model, layers, value, low, high in zip(*columns, strict=True):
+        if layers is not None and value is not None:
+            low, high = value if low is None else low, value if high is None else high
+            point = (float(layers), float(value), float(low), float(high))
+            models.setdefault(str(model), []).append(point)
+    figure = go.Figure([_line(short(model, 40), points) for model, points in models.items()])
+    figure.update_layout(showlegend=True)
+    ticks = sorted({int(x) for points in models.values() for x, *_ in points})
+    return shape(figure, t("layers"), title, height).update_xaxes(tickvals=ticks)
+
+
+def left_out_of_layers(table: Table) -> list[str]:
+    """Models with a size that `by_layers` cannot draw, a sentence each."""
+    cells = zip(table.values("Model"), table.values("Layers"), strict=True)
+    return [
+        t("Not drawn: {name} – {reason}", name=name, reason=t("its layers were not counted"))
+        for name in dict.fromkeys(model for model, layers in cells if layers is None)
+    ]
 
 
 def left_out_of_curve(table: Table, by_price: bool) -> list[str]:

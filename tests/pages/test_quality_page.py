@@ -28,6 +28,30 @@ def test_ties_are_marked_and_another_metric_changes_the_figures(open_page):
     assert app.dataframe[0].value["Value"].tolist() != before
 
 
+def test_sizes_of_one_model_stand_on_a_ladder_and_the_margin_decides(open_page):
+    app = open_page(PAGE, quality_tab="sizes")
+    assert not app.exception
+    sizes = app.dataframe[0].value
+    assert sizes["Layers"].tolist() == [2, 4, 6]  # neither the LoRA nor the int8 row among them
+    assert sizes["Within the margin"].tolist() == ["not shown", "the best", "not shown"]  # fmt: skip
+    assert "Not shown for minilm-l6: no size below its best (4 layers)" in words(app)
+    app.text_input(key="quality_sizes_margin").set_value("1").run()
+    assert not app.exception
+    assert app.dataframe[0].value["Within the margin"].tolist()[0] == "shown"
+    assert "minilm-l6: 2 layers is the smallest size that is not worse" in words(app)
+
+
+def test_there_is_no_ladder_without_two_sizes_of_one_model(open_page, tmp_path):
+    readers = [row for row in synthetic.ROWS if row[0].startswith("MiniLM cross-encoder")]
+    few = tuple(row for row in synthetic.ROWS if row not in readers[:2])
+    settings = Settings(tmp_path, f"sqlite:///{tmp_path / 'ledger.db'}", 30.0)
+    synthetic.write_study(settings, rows=few).close()
+    app = open_page(PAGE, tmp_path, quality_tab="sizes")
+    assert not app.exception
+    assert "Sizes" not in [tab.label for tab in app.tabs]
+    assert "Sizes" in [tab.label for tab in open_page(PAGE).tabs]
+
+
 def test_slices_are_shown_from_the_address(open_page):
     app = open_page(PAGE, quality_tab="slices")
     assert not app.exception

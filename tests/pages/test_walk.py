@@ -111,6 +111,7 @@ ODD = {
     "Twin, b": (2, 2.0, set(), set()),
     "Unknown": (4, 0.0, set(), UNKNOWN),
     "Reader": (7, 0.0, set(), set()),
+    "Reader, 4 layers": (8, 0.0, set(), {"latency_p95_s"}),
     "Reader, int8": (11, 0.0, set(), {"peak_memory_bytes"}),
 }
 RATINGS = "user_id,item_id,rating,timestamp\n" + "".join(
