@@ -1,4 +1,6 @@
-"""The prompt of a model that reads a whole list: a history, then candidates under letters.
+"""The prompt of a model that reads a whole list.
+
+It holds a history, then candidates under letters::
 
     A person chose these, oldest first:
     - Heat (1995)

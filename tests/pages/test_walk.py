@@ -121,6 +121,18 @@ RATINGS = "user_id,item_id,rating,timestamp\n" + "".join(
 )
 
 
+def gate_body() -> dict:
+    """What a gate learned, with a group that nobody helped and a loss of nothing."""
+    group = {"people": 5, "expected": 0.0, "observed": 0.0, "standard_error": 0.001}
+    return {
+        "outcome": "some", "metric": "ndcg@10", "people": 10, "share": 0.2, "served_share": 0.2,
+        "ndcg": 0.05, "always": 0.05, "never": 0.0,
+        "difference": {"mean": 0.0, "low": 0.0, "high": 0.0}, "calibration_error": 0.0,
+        "calibration_error_by_chance": 0.001, "bins": [group, group | {"expected": 0.02}],
+        "curve": [{"share": share, "ndcg": share / 20} for share in (0.0, 0.2, 1.0)],
+    }  # fmt: skip
+
+
 def odd_home(home: Path) -> Ledger:
     """A study with zeros, nones, ties and two runs of one name, and everything that pages show beside one."""
     settings = Settings(home, f"sqlite:///{home / 'ledger.db'}", 30.0)
@@ -150,6 +162,8 @@ def odd_home(home: Path) -> Ledger:
             documents = {
                 key: documents[key] for key in ("versions", "device", "conditions", "slices")
             }
+        if name == "Reader":
+            documents |= {"gate": gate_body()}
         curves = [("train_loss", 1, 2.0), ("train_loss", 2, 1.0)]
         ledger.report(lease, ("measure", 1, 1), curves, ["done"])
         ledger.finish(lease, figures, samples, documents)
@@ -382,6 +396,8 @@ def walk_what_is_asked(walk: Walk, ledger: Ledger) -> None:
     app.file_uploader[0].set_value(("more.csv", RATINGS.encode(), "text/csv"))
     walk.run().button(key="data_look").click()
     walk.run()
+    (reader,) = [run.id for run in ledger.runs("odd") if run.name == "Reader"]
+    walk.open("build/runs.py", runs_id=reader)
     app = walk.open("recommendations/what_drives.py", what_run="Reader")
     app.button(key="what_ask").click()
     walk.run()
