@@ -129,11 +129,11 @@ def _read(
 
     protocol = study.runs[0].protocol.name
     rows = grouped(rows_of(ledger, ledger.runs(study.name)))
-    asked = set(ids)
+    queued = set(ids)
     ours = [
         group
         for group in reading.groups(rows, metric, protocol)
-        if any(asked & set(row.run_ids) for row in group)
+        if any(queued & set(row.run_ids) for row in group)
     ]
     if not ours:
         return None, {}

@@ -9,7 +9,7 @@ import dataclasses
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from scipy.special import stdtrit
@@ -34,20 +34,30 @@ def grouped(rows: Sequence[Row]) -> list[Row]:
     """
     groups: dict[str, list[Row]] = {}
     for row in rows:
-        groups.setdefault(_recipe(row, rows), []).append(row)
+        groups.setdefault(recipe(row, rows), []).append(row)
     return [_summary(members) if len(members) > 1 else members[0] for members in groups.values()]
 
 
-def _recipe(row: Row, rows: Sequence[Row]) -> str:
-    """Everything that decides a run but its seed; a run that has not finished is alone."""
+def recipe(row: Row, rows: Sequence[Row], leaving_out: Collection[str] = ()) -> str:
+    """Everything that decides a run but its seed; a run that has not finished is alone.
+
+    A run that is made from another one has that one's recipe in the place of its name.
+
+    Args:
+        row: of the study.
+        rows: all of it, or one row for those that differ in their seed alone.
+        leaving_out: fields of `recommender` that do not count either.
+    """
     if row.state != "finished":
         return row.run_id
     body = row.spec.to_dict()
     for name in ("name", "minutes", "seed"):
         del body[name]
-    source = next((other for other in rows if other.name == row.spec.weights_from), None)
+    for name in leaving_out:
+        del body["recommender"][name]
+    source = next((other for other in rows if other.spec.name == row.spec.weights_from), None)
     if source is not None:
-        body["weights_from"] = _recipe(source, rows) if source is not row else ""
+        body["weights_from"] = recipe(source, rows, leaving_out) if source is not row else ""
     return json.dumps(body, sort_keys=True, default=str)
 
 

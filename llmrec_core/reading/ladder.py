@@ -16,7 +16,6 @@ well, so that nothing is concluded about size.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -30,6 +29,7 @@ from llmrec_core.metrics.intervals import Difference
 from llmrec_core.metrics.seeds import Needed
 from llmrec_core.models.model_folder import BUILT_IN
 from llmrec_core.reading.comparison import difference, why_not_paired
+from llmrec_core.reading.groups import recipe
 from llmrec_core.reading.people import NOBODY, People
 from llmrec_core.reading.pricing import AS_RECORDED, Pricing, usd_per_million
 from llmrec_core.reading.row import Row, machine_of
@@ -38,6 +38,8 @@ from llmrec_core.types import Measurement
 
 MARGIN = 0.02
 """M where nobody gives one, in the unit of the metric."""
+SIZE = ("backbone", "backbone_hash", "depth")
+"""Fields of `recommender` that differ on one ladder."""
 BEST, SHOWN, OPEN, WORSE = "best", "shown", "not shown", "worse"
 """Verdicts on a size: the best itself; at most M worse; neither shown; more than M worse."""
 
@@ -135,11 +137,11 @@ def groups(rows: Sequence[Row], metric: str, protocol: str) -> list[list[Row]]:
         metric: e.g. `ndcg@10`.
         protocol: e.g. `loo/100-uniform`.
     """
-    found: dict[str, list[Row]] = {}
+    by_recipe: dict[str, list[Row]] = {}
     for row in rows:
         if is_sized(row) and row.figure(metric, protocol).value is not None:
-            found.setdefault(_recipe(row, rows), []).append(row)
-    return list(found.values())
+            by_recipe.setdefault(recipe(row, rows, SIZE), []).append(row)
+    return list(by_recipe.values())
 
 
 def is_sized(row: Row) -> bool:
@@ -153,22 +155,6 @@ def has_steps(rows: Sequence[Row]) -> bool:
     return any(len(sizes) > 1 for sizes in _by_backbone(rows).values())
 
 
-def _recipe(row: Row, rows: Sequence[Row]) -> str:
-    """Everything that decides a run but its size and its seed.
-
-    A run that takes its weights from another one has that one's recipe in the place of its name.
-    """
-    body = row.spec.to_dict()
-    for name in ("name", "minutes", "seed"):
-        del body[name]
-    for name in ("backbone", "backbone_hash", "depth"):
-        del body["recommender"][name]
-    source = next((other for other in rows if other.spec.name == row.spec.weights_from), None)
-    if source is not None and source is not row:
-        body["weights_from"] = _recipe(source, rows)
-    return json.dumps(body, sort_keys=True, default=str)
-
-
 def _by_backbone(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """Rows by the name of their backbone; other files under one name are another model.
 
@@ -177,11 +163,11 @@ def _by_backbone(rows: Sequence[Row]) -> dict[str, list[Row]]:
     keys = [
         (_short(row.spec.recommender.backbone), row.spec.recommender.backbone_hash) for row in rows
     ]
-    found: dict[str, list[Row]] = {}
+    by_name: dict[str, list[Row]] = {}
     for row, (name, content) in zip(rows, keys, strict=True):
-        twins = {other for known, other in keys if known == name}
-        found.setdefault(f"{name} ({content[:8]})" if len(twins) > 1 else name, []).append(row)
-    return found
+        twins = {other for called, other in keys if called == name}
+        by_name.setdefault(f"{name} ({content[:8]})" if len(twins) > 1 else name, []).append(row)
+    return by_name
 
 
 def _short(backbone: str) -> str:
@@ -198,8 +184,8 @@ def layers_of(row: Row) -> int | None:
     noted = (row.documents.get("model") or {}).get("layers")
     if noted and recorded_family(chosen.family).reads_prompt:  # other families note blocks here
         return int(noted)
-    known = find(chosen.backbone) if chosen.backbone in BUILT_IN else None
-    return None if known is None else known.layers
+    architecture = find(chosen.backbone) if chosen.backbone in BUILT_IN else None
+    return None if architecture is None else architecture.layers
 
 
 def why_not_one(

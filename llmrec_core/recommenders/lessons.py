@@ -161,8 +161,8 @@ class LessonLoss(TargetLoss):
         if not len(taught):
             return loss
         last = windows.real[taught].sum(axis=1) - 1
-        asked = states[torch.from_numpy(taught).to(self.device), torch.from_numpy(last)]
-        log_shares = functional.log_softmax(asked @ table[: self.model.items].T, dim=1)
+        reading = states[torch.from_numpy(taught).to(self.device), torch.from_numpy(last)]
+        log_shares = functional.log_softmax(reading @ table[: self.model.items].T, dim=1)
         listed = torch.from_numpy(lists[taught].astype(np.int64)).to(self.device)
         there = listed >= 0
         shares = self.shares * there

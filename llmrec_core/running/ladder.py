@@ -93,8 +93,8 @@ def layers_of(backbone: str, settings: Settings) -> int | None:
         UnsupportedError: for a folder that is not loaded here.
     """
     if backbone in BUILT_IN:
-        known = model_catalogue.find(backbone)
-        return None if known is None else known.layers
+        architecture = model_catalogue.find(backbone)
+        return None if architecture is None else architecture.layers
     folder = locate(backbone, settings)
     try:
         return model_catalogue.load(str(folder)).layers
