@@ -66,12 +66,14 @@ def sentence(model: Model, measured: Ladder) -> str:
             why=_why_not(model),
             **values,
         )
+    gap = smallest.against_best
+    assert gap is not None, "a size is shown by its difference to the best"
     text = t(
         "{model}: {smallest} is the smallest size that is not worse than its best ({best}) by more "
         "than {margin:g} {title}: {gap} over {n} people{price}.",
         smallest=size_words(smallest),
-        gap=gap_words(smallest.against_best),
-        n=0 if smallest.against_best is None else smallest.against_best.n,
+        gap=gap_words(gap),
+        n=gap.n,
         price=_prices(smallest, best),
         **values,
     )

@@ -25,12 +25,19 @@ def paid_after(student: Row, teacher: Row, pricing: Pricing = AS_RECORDED) -> fl
         teacher: the run that taught it.
         pricing: what an hour costs.
     """
+    costs = _costs(student, teacher, pricing)
+    return None if costs is None else _requests(*costs)
+
+
+def _costs(student: Row, teacher: Row, pricing: Pricing) -> tuple[float, float, float] | None:
+    """Dollars of the training, and of a million requests to both; None where one is unknown."""
     training = student.figure("train_usd").value
     own, dear = (usd_per_million(row, pricing).value for row in (student, teacher))
-    if training is None or own is None or dear is None:
-        return None
-    saved = (dear - own) / 1e6
-    return training / saved if saved > 0 else math.inf
+    return None if training is None or own is None or dear is None else (training, own, dear)
+
+
+def _requests(training: float, own: float, dear: float) -> float:
+    return training / (dear - own) * 1e6 if dear > own else math.inf
 
 
 def sentences(row: Row, rows: Sequence[Row], pricing: Pricing = AS_RECORDED) -> list[str]:
@@ -44,36 +51,31 @@ def sentences(row: Row, rows: Sequence[Row], pricing: Pricing = AS_RECORDED) -> 
     body = row.documents.get("teacher")
     if not body:
         return []
-    said = [_learned(body)]
     teacher = _teacher(row, body, rows)
-    requests = None if teacher is None else paid_after(row, teacher, pricing)
-    if teacher is None or requests is None:
-        return said
-    student_usd, teacher_usd = (
-        number_format.small_dollars(usd_per_million(each, pricing).value or 0.0)
-        for each in (row, teacher)
-    )
+    costs = None if teacher is None else _costs(row, teacher, pricing)
+    if costs is None:
+        return [_learned(body)]
+    training, own, dear = costs
+    requests = _requests(training, own, dear)
+    prices = {
+        "student": number_format.small_dollars(own),
+        "teacher": number_format.small_dollars(dear),
+    }
     if math.isinf(requests):
-        return [
-            *said,
-            t(
-                "A million requests cost {student}, no less than the {teacher} of its teacher: it "
-                "never pays for itself.",
-                student=student_usd,
-                teacher=teacher_usd,
-            ),
-        ]
-    return [
-        *said,
-        t(
+        paid = t(
+            "A million requests cost {student}, no less than the {teacher} of its teacher: it "
+            "never pays for itself.",
+            **prices,
+        )
+    else:
+        paid = t(
             "A million requests cost {student} instead of {teacher}; with its training, lists "
             "included, at {training} it has paid for itself after {requests} requests.",
-            student=student_usd,
-            teacher=teacher_usd,
-            training=number_format.small_dollars(row.figure("train_usd").value or 0.0),
+            training=number_format.small_dollars(training),
             requests=number_format.count(math.ceil(requests)),
-        ),
-    ]
+            **prices,
+        )
+    return [_learned(body), paid]
 
 
 def _learned(body: Mapping[str, Any]) -> str:
