@@ -136,8 +136,8 @@ def _cheapest_good_enough(
     values = drawn.mean(axis=2)
     enough = within[:, None] & (values >= share * values.max(axis=0))
     priced = np.where(enough, prices[:, None], np.inf)
-    known = np.isfinite(priced).any(axis=0)
-    cheapest = np.where(known, priced.argmin(axis=0), enough.argmax(axis=0))
+    has_price = np.isfinite(priced).any(axis=0)
+    cheapest = np.where(has_price, priced.argmin(axis=0), enough.argmax(axis=0))
     return np.where(enough.any(axis=0), cheapest, -1)
 
 

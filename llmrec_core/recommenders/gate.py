@@ -54,14 +54,14 @@ def request_features(
     real = items >= 0
     count = real.sum(axis=1)
     several = count > 1
-    known = np.where(real, scores, 0.0).astype(np.float64)
-    second = known[:, 1] if known.shape[1] > 1 else known[:, 0]
-    last = np.take_along_axis(known, np.maximum(count - 1, 0)[:, None], 1)[:, 0]
+    finite = np.where(real, scores, 0.0).astype(np.float64)
+    second = finite[:, 1] if finite.shape[1] > 1 else finite[:, 0]
+    last = np.take_along_axis(finite, np.maximum(count - 1, 0)[:, None], 1)[:, 0]
     popular = np.where(real, log_popularity[items], 0.0)
     return np.column_stack(
         [
-            np.where(several, known[:, 0] - second, 0.0),
-            np.where(several, known[:, 0] - last, 0.0),
+            np.where(several, finite[:, 0] - second, 0.0),
+            np.where(several, finite[:, 0] - last, 0.0),
             _entropy(scores, real),
             np.log1p([len(history) for history in histories]),
             [log_popularity[history].mean() if len(history) else 0.0 for history in histories],
@@ -183,8 +183,8 @@ class Gate:
         """
         if self.outcome != "some" or not items.shape[1]:
             return np.full(len(histories), self.outcome == "always")
-        known = request_features(scores, items, histories, np.log1p(self.counts))
-        return np.asarray(self.expected_gain(known) > self.threshold)
+        features = request_features(scores, items, histories, np.log1p(self.counts))
+        return np.asarray(self.expected_gain(features) > self.threshold)
 
     def flops(self, picked: float) -> float:
         """FLOPs of deciding one request.

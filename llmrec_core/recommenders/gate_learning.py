@@ -104,8 +104,8 @@ def learned_gate(
     name = f"ndcg@{spec.protocol.k}"
     reading = validation_figures(split, always, spec)[name]
     retrieving = validation_figures(split, retrieve, spec)[name]
-    asked = np.isfinite(reading) & np.isfinite(retrieving)
-    learned = learn(np.concatenate(features)[asked], reading[asked], retrieving[asked], spec.seed)
+    measured = np.isfinite(reading) & np.isfinite(retrieving)
+    learned = learn(np.concatenate(features)[measured], reading[measured], retrieving[measured], spec.seed)
     gate = Gate(learned.estimates, split.item_counts, learned.share, learned.threshold)
     record = {"outcome": gate.outcome, "metric": name, **learned.record}
     context.document("gate", record)
@@ -168,7 +168,7 @@ def learn(features: np.ndarray, always: np.ndarray, never: np.ndarray, seed: int
     loss = paired_difference(np.where(place > least[chosen], always, never), always)
     estimates = _estimates(features[order], gains[order])
     served, threshold = _threshold(mean_gain(estimates, features), float(shares[chosen]), allowed)
-    found = reliability(expected, gains)
+    agreement = reliability(expected, gains)
     return Learned(
         estimates,
         served,
@@ -184,9 +184,9 @@ def learn(features: np.ndarray, always: np.ndarray, never: np.ndarray, seed: int
             "difference": {"mean": loss.mean, "low": loss.low, "high": loss.high},
             "helped": float((gains > 0).mean()),
             "harmed": float((gains < 0).mean()),
-            "calibration_error": found["error"],
-            "calibration_error_by_chance": found["by_chance"],
-            "bins": found["bins"],
+            "calibration_error": agreement["error"],
+            "calibration_error_by_chance": agreement["by_chance"],
+            "bins": agreement["bins"],
             "curve": _thinned(shares, quality, chosen),
         },
     )
@@ -314,8 +314,8 @@ def rising(raw: np.ndarray, gains: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             starts.append(place)
             begin = place
     sizes = np.diff([*starts, len(x)])
-    found = isotonic_regression(np.add.reduceat(y, starts) / sizes, weights=sizes)
-    return np.add.reduceat(x, starts) / sizes, np.asarray(found.x)
+    rising = isotonic_regression(np.add.reduceat(y, starts) / sizes, weights=sizes)
+    return np.add.reduceat(x, starts) / sizes, np.asarray(rising.x)
 
 
 def _thinned(shares: np.ndarray, quality: np.ndarray, chosen: int) -> list[dict[str, float]]:
