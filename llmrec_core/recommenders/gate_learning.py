@@ -105,7 +105,9 @@ def learned_gate(
     reading = validation_figures(split, always, spec)[name]
     retrieving = validation_figures(split, retrieve, spec)[name]
     measured = np.isfinite(reading) & np.isfinite(retrieving)
-    learned = learn(np.concatenate(features)[measured], reading[measured], retrieving[measured], spec.seed)
+    learned = learn(
+        np.concatenate(features)[measured], reading[measured], retrieving[measured], spec.seed
+    )
     gate = Gate(learned.estimates, split.item_counts, learned.share, learned.threshold)
     record = {"outcome": gate.outcome, "metric": name, **learned.record}
     context.document("gate", record)
