@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from llmrec_core.contract.letters import HEAD, require_few, require_taught
-from llmrec_core.contract.spec import stored_run
-from llmrec_core.errors import CheckpointError, UsageError
+from llmrec_core.errors import UsageError
 from llmrec_core.language import t
 from llmrec_core.recommenders.language_model import LanguageModelRecommender
 from llmrec_core.recommenders.listwise import ListwiseRecommender
+from llmrec_core.recommenders.stored import required_spec
 
 if TYPE_CHECKING:
     from llmrec_core.contract.spec import RunSpec
@@ -36,11 +35,11 @@ class Reader:
             return _class_of(spec.recommender.head).of_spec(spec, dataset, settings, None)
         reader = parent / "reader"
         folder = reader if reader.is_dir() else parent
-        stored = _stored_spec(folder)
-        head = str(stored["recommender"]["head"])
+        stored = required_spec(folder)
+        head = stored.recommender.head
         _require_same_kind(spec, head)
-        if head == HEAD and stored["recommender"]["adaptation"] != "none":
-            require_taught(spec, int(stored["training"]["negatives"]))
+        if head == HEAD and stored.recommender.adaptation != "none":
+            require_taught(spec, stored.training.negatives)
         return _class_of(head).load(folder, dataset, settings, variant=spec)
 
     @classmethod
@@ -52,27 +51,12 @@ class Reader:
         Raises:
             CheckpointError: as `LanguageModelRecommender.load`.
         """
-        head = str(_stored_spec(folder)["recommender"]["head"])
+        head = required_spec(folder).recommender.head
         return _class_of(head).load(folder, dataset, settings)
 
 
 def _class_of(head: str) -> type[LanguageModelRecommender]:
     return ListwiseRecommender if head == HEAD else LanguageModelRecommender
-
-
-def _stored_spec(folder: Path) -> dict[str, Any]:
-    """The spec of the reader in a folder, as it stands there; it is checked when it is loaded."""
-    try:
-        state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-        return stored_run(state["spec"]).to_dict()
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            t(
-                "{folder} has no readable {manifest}: it is incomplete; train again or restore it",
-                folder=folder,
-                manifest="state.json",
-            )
-        ) from error
 
 
 def _require_same_kind(spec: RunSpec, head: str) -> None:

@@ -12,7 +12,7 @@ from llmrec_core.contract.run_context import RunContext
 from llmrec_core.contract.spec import run_from_dict
 from llmrec_core.data.dataset import build_dataset
 from llmrec_core.data.splits import split
-from llmrec_core.errors import RunError, UsageError
+from llmrec_core.errors import CheckpointError, RunError, UsageError
 from llmrec_core.models.sasrec_model import SasRecModel
 from llmrec_core.recommenders import lessons
 from llmrec_core.recommenders.registry import build, family_class
@@ -196,6 +196,12 @@ def test_a_student_without_a_teacher_is_refused(shop, settings, tmp_path):
         build(student_of(), shop.dataset, settings, parent=tmp_path / "model")
     with pytest.raises(UsageError, match="also_time"):
         run_of(chosen, weights_from="x", protocol={"also_time": True})
+
+
+def test_a_teacher_whose_spec_is_damaged_is_a_sentence(shop, settings, tmp_path):
+    (tmp_path / "state.json").write_text('{"spec": [')
+    with pytest.raises(CheckpointError, match=r"no readable state\.json"):
+        build(student_of(), shop.dataset, settings, parent=tmp_path)
 
 
 def test_a_student_trains_weights_of_its_own():
