@@ -155,7 +155,8 @@ def draw_neural(rng: np.random.Generator, family: str, backbones: dict[str, str]
         chosen["history_attention"] = pick(rng, "shared", "per_item", "full")
         chosen["adaptation"] = pick(rng, "head", "lora", "full", "none")
     if family in ("decoder", "cascade"):
-        chosen |= {"backbone": backbones[pick(rng, "llama", "gpt2", "qwen2")], "head": "yes-no"}
+        chosen["backbone"] = backbones[pick(rng, "llama", "gpt2", "qwen2")]
+        chosen["head"] = pick(rng, "yes-no", "yes-no", "letters")
         chosen["history_attention"] = pick(rng, "shared", "full")
         chosen["adaptation"] = pick(rng, "none", "lora")
     if family == "cascade":
@@ -163,6 +164,7 @@ def draw_neural(rng: np.random.Generator, family: str, backbones: dict[str, str]
             "family": pick(rng, "decoder", "cascade"),
             "retriever": pick(rng, "popularity", "item-knn"),
             "rerank_k": pick(rng, 1, 3, 50), "blend": pick(rng, "none", "validation"),
+            "gate": pick(rng, "none", "none", "validation"),
         }  # fmt: skip
     return chosen
 
