@@ -106,6 +106,25 @@ CODES = {
     ),
     **{name: SEQUENTIAL[name] for name in ("width", "layers", "heads", "ahead", "in_epochs")},
 }
+TIGER = {
+    "levels": Option(
+        marked("Codes of an item (3), from coarse to fine; one more tells equal ones apart."),
+        1,
+        64,
+        True,
+    ),
+    "codebook": CODES["codebook"],
+    "beam": Option(
+        marked(
+            "Prefixes of codes that go on at each step when a whole catalogue is ranked (50): more "
+            "find more and cost more."
+        ),
+        1,
+        100_000,
+        True,
+    ),
+    **{name: SEQUENTIAL[name] for name in ("width", "layers", "heads", "in_epochs")},
+}
 TOWERS = {
     "window": Option(
         marked("Most items of a history that a training batch reads of one person (10)."),

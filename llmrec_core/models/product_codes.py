@@ -81,7 +81,7 @@ def fit_quantiser(
         UsageError: when there are more codes than the vectors are wide, or fewer different texts
             than centroids.
     """
-    width, differing = vectors.shape[1], len(np.unique(vectors, axis=0))
+    width = vectors.shape[1]
     if codes > width:
         raise UsageError(
             t(
@@ -91,16 +91,7 @@ def fit_quantiser(
                 width=width,
             )
         )
-    if codebook > differing:
-        raise UsageError(
-            t(
-                "recommender.options.codebook is {codebook:,}, but the catalogue has only "
-                "{differing:,} different texts to spread over it; choose at most that many, or "
-                "leave it out",
-                codebook=codebook,
-                differing=differing,
-            )
-        )
+    require_texts(vectors, codebook)
     mean = vectors.mean(axis=0)
     centred = vectors - mean
     variances, axes = np.linalg.eigh(centred.T.astype(np.float64) @ centred / len(vectors))
@@ -109,7 +100,7 @@ def fit_quantiser(
     parts = np.split(centred @ axes, codes, axis=1)
     centroids = np.empty((codes, codebook, parts[0].shape[1]), np.float32)
     for number, part in enumerate(parts):
-        centroids[number] = _centroids(part, codebook, seed + number)
+        centroids[number] = centroids_of(part, codebook, seed + number)
         if progress:
             progress(number + 1, codes)
     return Quantiser(mean, axes, centroids)
@@ -141,8 +132,40 @@ def deal(variances: np.ndarray, parts: int) -> np.ndarray:
     return np.array(taken)
 
 
-def _centroids(part: np.ndarray, codebook: int, seed: int) -> np.ndarray:
-    """Centroids of one part, shape (C, S)."""
+def require_texts(vectors: np.ndarray, codebook: int) -> None:
+    """Refuse a codebook larger than the catalogue.
+
+    Args:
+        vectors: of the catalogue, shape (N, W).
+        codebook: C.
+
+    Raises:
+        UsageError: when fewer vectors differ than there are to be centroids.
+    """
+    differing = len(np.unique(vectors, axis=0))
+    if codebook > differing:
+        raise UsageError(
+            t(
+                "recommender.options.codebook is {codebook:,}, but the catalogue has only "
+                "{differing:,} different texts to spread over it; choose at most that many, or "
+                "leave it out",
+                codebook=codebook,
+                differing=differing,
+            )
+        )
+
+
+def centroids_of(part: np.ndarray, codebook: int, seed: int) -> np.ndarray:
+    """Centroids of some vectors by k-means, shape (C, S).
+
+    Where fewer than C of them differ, there are as many centroids as differ, and the first one
+    stands again in the places left.
+
+    Args:
+        part: shape (N, S).
+        codebook: C.
+        seed: of the first centroids.
+    """
     # The import takes a second, and reading codes does without it.
     from sklearn.cluster import KMeans
 

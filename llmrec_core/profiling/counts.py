@@ -11,6 +11,7 @@ S history tokens, N candidates, T tokens of the longest candidate, R tokens of a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -208,6 +209,40 @@ def codes_flops(
     """
     heads = 2.0 * (codes + 1) * width**2 + 2.0 * (codes * codebook + places) * width
     return _blocks_flops(layers, width, items_read) + heads
+
+
+def code_by_code_flops(
+    layers: int,
+    width: int,
+    items_read: float,
+    codes: int,
+    codebook: int,
+    places: int,
+    beams: Sequence[float],
+) -> float:
+    """One request to generative retrieval: its history once, then one code of every beam a step.
+
+    The history has a place for every code and one that asks for the next item; the last block
+    computes that place alone, and keys and values of the others. Each beam attends to the history
+    and to what it has written. The first code is asked for once, each further one by every beam.
+
+    Args:
+        layers: L.
+        width: E.
+        items_read: most recent items that fit the model.
+        codes: of an item, its place among items that share the others with it.
+        codebook: centroids of each code but that last one.
+        places: of the largest group of items that share their codes.
+        beams: that are read after each code but the last.
+    """
+    read = items_read * codes + 1
+    last = 2.0 * (2 * read + 10) * width**2 + 4.0 * read * width
+    total = _blocks_flops(layers - 1, width, read) + last + 2.0 * codebook * width
+    for step, count in enumerate(beams, 1):
+        block = 2.0 * 12 * width**2 + 4.0 * (read + step) * width
+        answers = codebook if step + 1 < codes else places
+        total += count * (layers * block + 2.0 * answers * width)
+    return total
 
 
 def training_flops(forward_flops: float, *, frozen_share: float = 0.0) -> float:

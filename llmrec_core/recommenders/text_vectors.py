@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from llmrec_core.data.dataset import Dataset
     from llmrec_core.settings import Settings
 
-OF_UNIT_LENGTH = ("text-sasrec", "parallel-codes")
+OF_UNIT_LENGTH = ("text-sasrec", "parallel-codes", "tiger")
 """Families that take unit vectors of any backbone."""
 
 

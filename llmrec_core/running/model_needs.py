@@ -211,6 +211,32 @@ def _parallel_codes(spec: RunSpec, catalogue: Catalogue) -> ModelNeeds:
     )
 
 
+def _tiger(spec: RunSpec, catalogue: Catalogue) -> ModelNeeds:
+    """A backbone that reads every item once; then every code of a window asks for the next."""
+    read = _bi_encoder(spec, catalogue)
+    options, training = spec.recommender.options, spec.training
+    width, layers = float(options.get("width", 64)), float(options.get("layers", 2))
+    levels, codebook = float(options.get("levels", 3)), float(options.get("codebook", 256))
+    body = 12 * layers * width * width
+    vectors = (levels * codebook + spec.recommender.history_items) * width
+    mean = catalogue.interactions / max(catalogue.users, 1)
+    items = min(spec.recommender.history_items, max(mean, 1.0)) + 1
+    places = training.batch_histories * items * (levels + 1)
+    scores = 2 * layers * float(options.get("heads", 2)) * places * items * (levels + 1)
+    activations = ACTIVATIONS * places * width * layers + scores + 4 * places * codebook
+    steps = training.steps * training.accumulate
+    beams = levels * min(float(options.get("beam", 50)), candidates_of(spec, catalogue))
+    asked = items * (levels + 1) + beams
+    return replace(
+        read,
+        training_bytes=FRAGMENTS * FLOAT * activations + 5 * FLOAT * (body + vectors),
+        disk_bytes=(1 + 4 * KEPT_CHECKPOINTS) * FLOAT * (body + vectors),
+        training_flops=6 * places * (body + codebook * width) * steps,
+        evaluation_flops=read.evaluation_flops
+        + 2 * _evaluated(spec, catalogue) * asked * (body + codebook * width),
+    )
+
+
 def _two_towers(spec: RunSpec, catalogue: Catalogue) -> ModelNeeds:
     """As the bi-encoder, and a training that reads every item of its batches once.
 
@@ -257,6 +283,7 @@ _KINDS: dict[str, Callable[[RunSpec, Catalogue], ModelNeeds]] = {
     "text-sasrec": _sequential,
     "distilled-sasrec": _sequential,
     "parallel-codes": _parallel_codes,
+    "tiger": _tiger,
     "bi-encoder": _bi_encoder,
     "two-towers": _two_towers,
     "cross-encoder": _language_model,

@@ -55,7 +55,8 @@ NOT_RECKONED = ("effective_users", "snips_ndcg", "diversity")
 """tests/metrics holds these to simulations and definitions."""
 CHEAP = ("popularity", "item-knn", "ease", "tf-idf", "bm25", "als", "bpr", "fusion")
 NEURAL = (
-    "sasrec", "text-sasrec", "parallel-codes", "bi-encoder", "two-towers", "cross-encoder", "decoder", "cascade",
+    "sasrec", "text-sasrec", "parallel-codes", "tiger", "bi-encoder", "two-towers", "cross-encoder",
+    "decoder", "cascade",
 )  # fmt: skip
 WORDS = ("white", "black", "field", "drama", "comedy", "1999", "number3", "number7", "Łódź", "商品")
 
@@ -145,7 +146,17 @@ def draw_neural(rng: np.random.Generator, family: str, backbones: dict[str, str]
     if family == "parallel-codes":
         options = {"width": 8, "codes": pick(rng, 1, 4), "temperature": pick(rng, 0.01, 1.0)}
         chosen |= {"options": options | pick(rng, {}, {"codebook": 3}), "adaptation": "full"}
-    if family in ("text-sasrec", "parallel-codes", "bi-encoder", "two-towers", "cross-encoder"):
+    if family == "tiger":
+        options = {"width": 8, "levels": pick(rng, 1, 3), "beam": pick(rng, 1, 4, 100)}
+        chosen |= {"options": options | pick(rng, {}, {"codebook": 3}), "adaptation": "full"}
+    if family in (
+        "text-sasrec",
+        "parallel-codes",
+        "tiger",
+        "bi-encoder",
+        "two-towers",
+        "cross-encoder",
+    ):
         chosen["backbone"] = backbones["bert"]
     if family == "two-towers":
         chosen["adaptation"] = pick(rng, "head", "lora", "full", "none")

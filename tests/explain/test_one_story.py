@@ -58,6 +58,7 @@ FAMILIES = {
     "distilled-sasrec": {"family": "distilled-sasrec", "adaptation": "full"},
     "text-sasrec": {"family": "text-sasrec", "backbone": "bert", "adaptation": "full"},
     "parallel-codes": {"family": "parallel-codes", "backbone": "bert", "adaptation": "full"},
+    "tiger": {"family": "tiger", "backbone": "bert", "adaptation": "full"},
     "bi-encoder": {"family": "bi-encoder", "backbone": "bert"},
     "two-towers": {"family": "two-towers", "backbone": "bert", "adaptation": "head"},
     "cross-encoder": ENCODER,

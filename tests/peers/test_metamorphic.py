@@ -42,6 +42,10 @@ NEURAL = {
         "family": "parallel-codes", "backbone": "bert", "adaptation": "full",
         "options": TINY | {"codes": 4},
     },
+    "tiger": {
+        "family": "tiger", "backbone": "bert", "adaptation": "full",
+        "options": TINY | {"levels": 2, "beam": 4},
+    },
     "bi-encoder": {"family": "bi-encoder", "backbone": "bert"},
     "cross-encoder": {"family": "cross-encoder", "backbone": "bert", "adaptation": "head"},
     "decoder": {"family": "decoder", "backbone": "llama", "head": "yes-no"},

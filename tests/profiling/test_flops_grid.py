@@ -37,6 +37,10 @@ CASES = {
         "family": "parallel-codes", "adaptation": "full", "history_items": 12,
         "options": TINY | {"codes": 5, "codebook": 30}, "backbone": "bert",
     },
+    "tiger": {
+        "family": "tiger", "adaptation": "full", "history_items": 12,
+        "options": TINY | {"levels": 2, "codebook": 30, "beam": 7}, "backbone": "bert",
+    },
     "cross-encoder, shared": {"family": "cross-encoder", "backbone": "bert"},
     "cross-encoder, attention head": {
         "family": "cross-encoder", "backbone": "bert", "head": "attention",
@@ -99,7 +103,7 @@ def test_formula_and_counter_agree_within_a_percent(name, parts, settings, tmp_p
     spec = run_from_dict({"recommender": chosen, "training": {"steps": 1, "warmup_steps": 0}})
     spec = dataclasses.replace(spec, protocol=ProtocolSpec(candidates="10-uniform", users=0))
     recommender = build(spec, parts.dataset, settings)
-    if chosen["family"] in ("sasrec", "text-sasrec", "parallel-codes"):
+    if chosen["family"] in ("sasrec", "text-sasrec", "parallel-codes", "tiger"):
         recommender.fit(parts, RunContext(tmp_path / "run"))
         recommender.score([np.arange(3)], np.arange(3)[None])  # the item vectors are made once
     if "retriever" in chosen:

@@ -56,14 +56,15 @@ FAMILIES = [
     {"family": "sasrec", "adaptation": "full", "options": {"width": 16}},
     {"family": "text-sasrec", "adaptation": "full", "options": {"width": 16}},
     {"family": "parallel-codes", "adaptation": "full", "options": {"width": 16, "codes": 4}},
+    {"family": "tiger", "adaptation": "full", "options": {"width": 16, "levels": 2}},
     {"family": "cross-encoder", "adaptation": "full"},
     {"family": "cross-encoder", "adaptation": "full", "head": "attention"},
     {"family": "cross-encoder", "adaptation": "full", "history_attention": "full"},
     {"family": "decoder", "adaptation": "full", "head": "yes-no"},
 ]
 NAMES = [
-    *("sasrec", "text-sasrec", "parallel-codes", "cross-encoder", "attention-head"),
-    *("full-attention", "decoder"),
+    *("sasrec", "text-sasrec", "parallel-codes", "tiger", "cross-encoder"),
+    *("attention-head", "full-attention", "decoder"),
 ]
 
 
