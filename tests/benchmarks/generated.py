@@ -115,7 +115,8 @@ def generated(
         )
         written = watched.rows.reshape(-1, watched.rows.shape[2])
         unknown += sum(tuple(row) not in prefixes for row in written.tolist())
-        for leaf, count in zip(*np.unique(np.nonzero(np.isfinite(reached))[1], return_counts=True)):
+        leaves, counts = np.unique(np.nonzero(np.isfinite(reached))[1], return_counts=True)
+        for leaf, count in zip(leaves, counts, strict=True):
             item = int(tree[-1].first_item[leaf])
             row = tuple(int(level.code[level.of_item[item]]) for level in tree[1:])
             unknown += int(count) * (row not in rows)

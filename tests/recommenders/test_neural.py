@@ -56,7 +56,7 @@ FAMILIES = [
     {"family": "sasrec", "adaptation": "full", "options": {"width": 16}},
     {"family": "text-sasrec", "adaptation": "full", "options": {"width": 16}},
     {"family": "parallel-codes", "adaptation": "full", "options": {"width": 16, "codes": 4}},
-    {"family": "tiger", "adaptation": "full", "options": {"width": 16, "levels": 2}},
+    {"family": "tiger", "adaptation": "full", "options": {"width": 16, "levels": 1}},
     {"family": "cross-encoder", "adaptation": "full"},
     {"family": "cross-encoder", "adaptation": "full", "head": "attention"},
     {"family": "cross-encoder", "adaptation": "full", "history_attention": "full"},

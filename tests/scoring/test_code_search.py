@@ -1,5 +1,7 @@
 """The search over a catalogue's codes: exact, never beyond the tree, and its caches equal whole passes."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -89,7 +91,7 @@ def test_the_tree_holds_the_prefixes_that_exist_and_no_others():
     tree = tree_of(codes)
     assert tree[-1].nodes == ITEMS == len(np.unique(codes, axis=0)), "every item has its own codes"
     below = {0: {(): 0}}
-    for depth, (level, deeper) in enumerate(zip(tree, tree[1:], strict=False)):
+    for depth, (level, deeper) in enumerate(pairwise(tree)):
         prefixes = {tuple(row[: depth + 1]) for row in codes.tolist()}
         assert deeper.nodes == len(prefixes)
         assert level.children.sum() == deeper.nodes
