@@ -88,6 +88,14 @@ BUILT_IN = (
             "history_items": HISTORY,
             "decay": DECAY,
             "popularity": POPULARITY,
+            "relations": Option(
+                marked(
+                    "Weight of what items share by their relations, as further rows beside those "
+                    "of people (0)."
+                ),
+                0,
+                1e9,
+            ),
         },
     ),
     Family(
@@ -97,6 +105,7 @@ BUILT_IN = (
         f"{_ROOM}.tfidf:TfIdf",
         options=WORDS,
         reads_text=True,
+        reads_relations=True,
     ),
     Family(
         "bm25",
@@ -105,6 +114,7 @@ BUILT_IN = (
         f"{_ROOM}.tfidf:Bm25",
         options=WORDS,
         reads_text=True,
+        reads_relations=True,
     ),
     Family(
         "als",
@@ -149,6 +159,7 @@ BUILT_IN = (
         f"{_ROOM}.sasrec:SasRec",
         options=SEQUENTIAL,
         reads_text=True,
+        reads_relations=True,
         backbones=("minilm-l6", "smollm2-135m", "gemma3-270m"),
         adaptations=("full",),
         usual={"backbone": "minilm-l6", "adaptation": "full"},
@@ -172,6 +183,7 @@ BUILT_IN = (
         f"{_ROOM}.parallel_codes:ParallelCodes",
         options=CODES,
         reads_text=True,
+        reads_relations=True,
         backbones=("minilm-l6", "smollm2-135m"),
         adaptations=("full",),
         usual={"backbone": "minilm-l6", "adaptation": "full"},
@@ -184,6 +196,7 @@ BUILT_IN = (
         f"{_ROOM}.tiger:Tiger",
         options=TIGER,
         reads_text=True,
+        reads_relations=True,
         backbones=("minilm-l6", "smollm2-135m"),
         adaptations=("full",),
         usual={"backbone": "minilm-l6", "adaptation": "full"},
@@ -195,6 +208,7 @@ BUILT_IN = (
         "two towers",
         f"{_ROOM}.bi_encoder:BiEncoder",
         reads_text=True,
+        reads_relations=True,
         backbones=("minilm-l6", "smollm2-135m", "gemma3-270m"),
         depths=(0, 2, 4, 6),
         usual={"backbone": "minilm-l6"},
@@ -206,6 +220,7 @@ BUILT_IN = (
         f"{_ROOM}.two_towers:TwoTowers",
         options=TOWERS,
         reads_text=True,
+        reads_relations=True,
         backbones=("minilm-l6", "smollm2-135m", "gemma3-270m"),
         adaptations=("head", "lora", "full"),
         depths=(0, 2, 4, 6),
@@ -219,6 +234,7 @@ BUILT_IN = (
         f"{_ROOM}.language_model:LanguageModelRecommender",
         options=EXIT,
         reads_text=True,
+        reads_relations=True,
         reads_prompt=True,
         backbones=("minilm-l6", "smollm2-135m", "gemma3-270m"),
         adaptations=("full", "none", "head", "lora"),
@@ -239,6 +255,7 @@ BUILT_IN = (
         f"{_ROOM}.readers:Reader",
         options=EXIT | ORDERS,
         reads_text=True,
+        reads_relations=True,
         reads_prompt=True,
         backbones=("smollm2-135m", "gemma3-270m", "minilm-l6"),
         adaptations=("none", "lora", "full"),

@@ -85,6 +85,8 @@ class Family:
     options: Mapping[str, Option] = field(default_factory=dict)
     reads_text: bool = False
     """A title can move its scores."""
+    reads_relations: bool = False
+    """The text that it reads of an item may go on with `recommender.relations`."""
     reads_prompt: bool = False
     """Its backbone reads a prompt at every request, in any precision and runtime; other backbones
     only look up what was encoded before."""

@@ -43,6 +43,7 @@ _YOUNGER_FIELDS = (
     ("recommender", "backbone_hash", ""),
     ("recommender", "endpoint", dataclasses.asdict(EndpointSpec())),
     ("recommender", "gate", "none"),
+    ("recommender", "relations", 0),
 )
 """Fields that came after version 0.1, with what every run did before: such a run keeps its hash."""
 
@@ -97,6 +98,9 @@ class RecommenderSpec:
     gate: Literal["none", "validation"] = "none"
     """For a cascade: `none` reads every request, `validation` learns which requests the language
     model has to read; the others keep the retriever's order, at its price."""
+    relations: Annotated[Whole, Field(ge=0, le=20)] = 0
+    """Relations of an item that follow its text as a candidate, the rarest first, at most so many;
+    0 puts none. The data set must have a table of relations (data/relations.py)."""
     options: dict[Text, Number] = field(default_factory=dict)
     """Numbers of one family: EASE `l2`, item-kNN `neighbours`, SASRec `width`, …"""
     endpoint: EndpointSpec = field(default_factory=EndpointSpec)
@@ -386,6 +390,15 @@ def _refuse_what_is_ignored(spec: RunSpec, family: Family) -> None:
                         family=family.name,
                     )
                 )
+    if spec.recommender.relations and not family.reads_relations:
+        raise UsageError(
+            t(
+                "{field} is {value!r}, which {family!r} does not look at; leave it out",
+                field="recommender.relations",
+                value=spec.recommender.relations,
+                family=family.name,
+            )
+        )
     if spec.protocol.also_time and spec.weights_from:
         raise UsageError(
             t(

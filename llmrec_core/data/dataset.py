@@ -38,7 +38,7 @@ class Dataset:
     `none` (drawn by seed)."""
     extras: dict[str, pd.DataFrame] = field(default_factory=dict)
     """Other tables: `edges` (user, friend), `pairs` (labelled prompts), `lists` (given candidates),
-    `tags`."""
+    `tags`, `relations` (facts of a knowledge graph: item_id, relation, entity)."""
 
     @property
     def n_users(self) -> int:

@@ -115,6 +115,15 @@ def year_of(title: str) -> int | None:
     return int(match.group(1)) if match else None
 
 
+def without_year(title: str) -> str:
+    """The title without the year in parentheses at its end.
+
+    >>> without_year("The Matrix (1999)"), without_year("Blade Runner")
+    ('The Matrix', 'Blade Runner')
+    """
+    return _YEAR_LAST.sub("", title).strip()
+
+
 def fold(text: str) -> str:
     """Lower case without accents and punctuation, for searching.
 
@@ -139,20 +148,30 @@ def item_text(dataset: Dataset, item: int, genres: bool = True) -> str:
     return ", ".join([title, *extra.split("|")]) if extra else title
 
 
-def item_texts(dataset: Dataset, genres: bool = True) -> list[str]:
-    """`item_text` of every item, in the order of the codes.
+def item_texts(dataset: Dataset, genres: bool = True, relations: int = 0) -> list[str]:
+    """`item_text` of every item, in the order of the codes, followed by relations where wanted.
 
     Args:
         dataset: the catalogue.
         genres: whether they follow each title.
+        relations: how many relations of an item follow at most (data/relations.py).
+
+    Raises:
+        UnsupportedError: for relations of a data set that has none.
     """
     extras = dataset.items[Columns.GENRES].tolist() if genres else [""] * dataset.n_items
-    return [
+    texts = [
         ", ".join([str(title) or UNTITLED, *str(extra).split("|")])
         if extra
         else str(title) or UNTITLED
         for title, extra in zip(dataset.items[Columns.TITLE].tolist(), extras, strict=True)
     ]
+    if not relations:
+        return texts
+    from llmrec_core.data.relations import relation_texts
+
+    told = relation_texts(dataset, relations)
+    return [f"{text}, {more}" if more else text for text, more in zip(texts, told, strict=True)]
 
 
 def require_titles(dataset: Dataset, who: str) -> None:

@@ -135,13 +135,16 @@ def _by_genre(dataset: Dataset, items: np.ndarray, limit: int) -> tuple[Player, 
     )
 
 
-def field_players(dataset: Dataset, item: int, *, genres: bool = True) -> tuple[Player, ...]:
-    """The fields of a candidate's text that are there: title, year and, with `genres`, genres.
+def field_players(
+    dataset: Dataset, item: int, *, genres: bool = True, relations: str = ""
+) -> tuple[Player, ...]:
+    """The fields of a candidate's text that are there: title, year, genres and relations.
 
     Args:
         dataset: where the item stands.
         item: its code.
         genres: whether the text holds them.
+        relations: what the text says of the item's relations; empty where it says nothing.
     """
     row = dataset.items.iloc[item]
     players = []
@@ -154,6 +157,9 @@ def field_players(dataset: Dataset, item: int, *, genres: bool = True) -> tuple[
             players.append(
                 Player("field", t("{name} of the candidate", name=name), field=name, value=text)
             )
+    if relations:
+        label = t("{name} of the candidate", name="relations")
+        players.append(Player("field", label, field="relations", value=relations))
     return tuple(players)
 
 

@@ -192,7 +192,8 @@ class PromptScores:
 
     def _split(self, item: int) -> list[tuple[str, Segment]]:
         """A candidate's tokens by field, in order; ``""`` for those that always stay."""
-        text = self.layout.clean(item_text(self.dataset, item, genres=not self.layout.decoder))
+        text = self.layout.candidate_texts[item]
+        own = self.layout.clean(item_text(self.dataset, item, genres=not self.layout.decoder))
         row = self.dataset.items.iloc[item]
         title = self.layout.clean(str(row["title"]))
         year = row.get("year")
@@ -204,23 +205,26 @@ class PromptScores:
         assert ids == full[: len(ids)], "the prompt layout tokenises candidates as is done here"
         parts: list[tuple[str, list[int]]] = []
         for token, start in zip(ids, starts, strict=False):
-            name = _field_at(start - lead, len(title), year_at)
+            name = _field_at(start - lead, len(title), len(own), year_at)
             if not parts or parts[-1][0] != name:
                 parts.append((name, []))
             parts[-1][1].append(token)
         return [*((name, tuple(tokens)) for name, tokens in parts), ("", tuple(full[len(ids) :]))]
 
 
-def _field_at(place: int, title_length: int, year_at: int) -> str:
+def _field_at(place: int, title_length: int, own_length: int, year_at: int) -> str:
     """The field that a character of a candidate's text belongs to.
 
     Args:
         place: position in the text; negative before it.
         title_length: characters of the title, with which the text begins.
+        own_length: characters of the title and the genres, after which relations follow.
         year_at: where the year stands in the title, -1 where it does not.
     """
     if place < 0:
         return ""
+    if place >= own_length:
+        return "relations"
     if place >= title_length:
         return "genres"
     return "year" if 0 <= year_at <= place else "title"

@@ -20,6 +20,7 @@ from llmrec_core.contract.recommender import (
 )
 from llmrec_core.contract.requests import Baseline, ExplainRequest
 from llmrec_core.data.dataset import Dataset
+from llmrec_core.data.text import item_text
 from llmrec_core.errors import UnsupportedError, UsageError
 from llmrec_core.explain.coalitions import Coalitions, Game, HistoryScores, Memory, Scores
 from llmrec_core.explain.engine import explain, explain_decayed
@@ -213,7 +214,9 @@ class Question:
         if "history" in kinds:
             players += self._history_players()
         if "fields" in kinds and self.reader is not None:
-            players += field_players(self.dataset, self.item, genres=not self.decoder)
+            players += field_players(
+                self.dataset, self.item, genres=not self.decoder, relations=self._relations_read()
+            )
         elif "fields" in kinds and self.reads_lists:
             self.notes.append(
                 Note(
@@ -259,6 +262,13 @@ class Question:
             )
         )
         return players
+
+    def _relations_read(self) -> str:
+        """What the reader's text of the candidate says after its title and genres."""
+        assert self.reader is not None, "only a reader's candidates have fields"
+        layout = self.reader.recommender.layout
+        own = layout.clean(item_text(self.dataset, self.item, genres=not self.decoder))
+        return layout.candidate_texts[self.item][len(own) :].removeprefix(", ")
 
     def _history_players(self) -> tuple[Player, ...]:
         limit, group_by = self.request.max_players or MAX_PLAYERS, self.request.group_by

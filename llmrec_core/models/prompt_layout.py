@@ -109,7 +109,9 @@ class PromptLayout:
         self._set_fixed_words()
         template = self.template
         histories = self._ids([template.item_start + self.clean(text) for text in history_texts])
-        candidates = self._candidate_rows([self.clean(text) for text in candidate_texts])
+        self.candidate_texts = [self.clean(text) for text in candidate_texts]
+        """Of every item as a candidate, as it is cut into tokens."""
+        candidates = self._candidate_rows(self.candidate_texts)
         self.pieces = [row[:MAX_ITEM_TOKENS] + self._item_ending for row in histories]
         self.candidates = [row[:MAX_ITEM_TOKENS] + self._ending for row in candidates]
         self.cut = sum(len(row) > MAX_ITEM_TOKENS for row in candidates)

@@ -80,7 +80,7 @@ class BiEncoder:
         require_same(chosen.backbone, chosen.backbone_hash, self.identity, self.spec.name)
         self.vectors = catalogue_embeddings(
             chosen.backbone,
-            item_texts(self.dataset, genres=True),
+            item_texts(self.dataset, relations=chosen.relations),
             self.settings,
             depth=chosen.depth,
             identity=self.identity,

@@ -119,7 +119,7 @@ class CodedItems(SequenceRecommender[Coded], Generic[Coded, Maker]):
     def _make(self, context: RunContext | None = None) -> ItemCodes[Maker]:
         require_titles(self.dataset, family_title(self.spec.recommender.family))
         vectors = catalogue_vectors(self.spec, self.dataset, self.settings, context)
-        vectors = _alike(vectors, self.dataset)
+        vectors = _alike(vectors, self.dataset, self.spec.recommender.relations)
         quantiser = self._quantise(
             vectors,
             self.options["codebook"] or min(CODEBOOK, len(np.unique(vectors, axis=0))),
@@ -202,15 +202,16 @@ class CodedItems(SequenceRecommender[Coded], Generic[Coded, Maker]):
         """
         model = self.network()
         assert self._item_codes is not None, "a model has codes"
-        vectors = _alike(text_vectors(self.spec, dataset, settings), dataset)
+        vectors = text_vectors(self.spec, dataset, settings)
+        vectors = _alike(vectors, dataset, self.spec.recommender.relations)
         codes = self._item_codes.quantiser.codes(vectors)
         model.set_codes(torch.from_numpy(codes), groups_of(codes, np.zeros(len(codes))))
         self._forget()
 
 
-def _alike(vectors: np.ndarray, dataset: Dataset) -> np.ndarray:
+def _alike(vectors: np.ndarray, dataset: Dataset, relations: int) -> np.ndarray:
     """The same vector for the same text: those of one pass differ a little from another's."""
-    texts = item_texts(dataset, genres=True)
+    texts = item_texts(dataset, relations=relations)
     _, first, text = np.unique(texts, return_index=True, return_inverse=True)
     same: np.ndarray = vectors[first[text]]
     return same

@@ -3,6 +3,11 @@
 B = I − P·diag(P)^-1 with P = (XᵀX + λI)^-1; a user's scores are x·B (Steck, arXiv:1905.03375). It
 takes one matrix inverse, so the catalogue is limited. The paper's x is 0 or 1; here an item weighs
 decay^age, which on ml-100k's validation cases lifts NDCG@10 from 0.079 to 0.125.
+
+With relations of items it is CEASE (Jeunen, Van Balen & Goethals, RecSys 2020, section 3.1): what
+items share by their relations, T (features × items), stands below the people's histories as further
+rows, so that B = argmin ‖X − XB‖² + w‖T − TB‖² + λ‖B‖² with a diagonal of 0, which is the same
+closed form over XᵀX + w·TᵀT. A score is still x·B.
 """
 
 from __future__ import annotations
@@ -15,6 +20,7 @@ import numpy as np
 from scipy import linalg, sparse
 
 from llmrec_core.contract.recommender import mean_candidates, mean_items_read
+from llmrec_core.data.relations import relation_features
 from llmrec_core.errors import UnsupportedError
 from llmrec_core.language import t
 from llmrec_core.recommenders.options import MadeFromOptions
@@ -42,6 +48,7 @@ class Ease(SumsByAge, MadeFromOptions):
         decay: weight of an item against the next more recent one; 1 is the paper's EASE. None is
             0.9, or 1 where the data set has no order.
         popularity: weight of log popularity, which breaks ties and fills in for empty histories.
+        relations: w, the weight of the items' relations; 0 does without them.
     """
 
     def __init__(
@@ -50,7 +57,9 @@ class Ease(SumsByAge, MadeFromOptions):
         history_items: int = 0,
         decay: float | None = None,
         popularity: float = 1e-6,
+        relations: float = 0.0,
     ) -> None:
+        self.relations = relations
         self.l2, self.history_items, self.popularity = l2, int(history_items), popularity
         self._given_decay = decay
         self.decay = 0.9 if decay is None else decay
@@ -61,8 +70,8 @@ class Ease(SumsByAge, MadeFromOptions):
         """Solve for the item-item weights.
 
         Raises:
-            UnsupportedError: when the catalogue is too large for the inverse, or the ridge too
-                small for 32-bit numbers.
+            UnsupportedError: when the catalogue is too large for the inverse, the ridge too small
+                for 32-bit numbers, or the data set has no relations to weigh.
         """
         items = split.dataset.n_items
         if items > MAX_ITEMS:
@@ -85,6 +94,8 @@ class Ease(SumsByAge, MadeFromOptions):
             (np.ones(len(flat), np.float32), (users, flat)), shape=(len(split.train), items)
         )
         gram = (seen.T @ seen).toarray()
+        if self.relations:
+            _add_relations(gram, split.dataset, self.relations)
         self._require_ridge(gram)
         gram[np.diag_indices(items)] += self.l2
         context.progress("fit", 1, 2)
@@ -153,6 +164,23 @@ class Ease(SumsByAge, MadeFromOptions):
             self.weights.nbytes,
             2.0 * used * mean_candidates(candidates),
         )
+
+
+def _add_relations(gram: np.ndarray, dataset: Dataset, weight: float) -> None:
+    """Add w·TᵀT in place, a block of rows at a time: few of its cells are 0.
+
+    Args:
+        gram: XᵀX, shape (items, items).
+        dataset: whose relations are read.
+        weight: w.
+
+    Raises:
+        UnsupportedError: when the data set has no relations.
+    """
+    shared = relation_features(dataset, "EASE").tocsc()
+    for start in range(0, len(gram), 1024):
+        block = shared[:, start : start + 1024]
+        gram[start : start + 1024] += weight * (block.T @ shared).toarray()
 
 
 def _mirror_upper(matrix: np.ndarray, block: int = 1024) -> None:

@@ -32,6 +32,7 @@ from llmrec_core.recommenders.model_refusals import (
     require_as_saved,
     require_meaning,
     require_same_data,
+    require_same_relations,
 )
 from llmrec_core.scoring.early_exit import EarlyExit
 from llmrec_core.scoring.finite import require_finite
@@ -92,7 +93,11 @@ class LanguageModelRecommender:
             backbone.tokenizer,
             decoder=backbone.decoder,
             history_texts=item_texts(self.dataset, genres=False),
-            candidate_texts=item_texts(self.dataset, genres=not backbone.decoder),
+            candidate_texts=item_texts(
+                self.dataset,
+                genres=not backbone.decoder,
+                relations=self.spec.recommender.relations,
+            ),
             history_items=self.spec.recommender.history_items,
             max_tokens=backbone.stack.max_tokens,
         )
@@ -324,6 +329,7 @@ class LanguageModelRecommender:
         Raises:
             CheckpointError: when the folder is damaged, or it was made with another catalogue,
                 another backbone or another prompt.
+            UsageError: when `variant` asks for other relations in the texts than were trained with.
         """
         from llmrec_core.settings import load_settings
 
@@ -332,6 +338,7 @@ class LanguageModelRecommender:
         spec = stored_run(state["spec"])
         if variant is not None:
             served = variant.recommender
+            require_same_relations(spec.recommender, served, folder)
             spec = dataclasses.replace(
                 spec,
                 precision=variant.precision,

@@ -56,7 +56,9 @@ class ListwiseRecommender(LanguageModelRecommender):
         return ListLayout(
             backbone.tokenizer,
             history_texts=item_texts(self.dataset, genres=False),
-            candidate_texts=item_texts(self.dataset, genres=False),
+            candidate_texts=item_texts(
+                self.dataset, genres=False, relations=self.spec.recommender.relations
+            ),
             history_items=self.spec.recommender.history_items,
             max_tokens=backbone.stack.max_tokens,
             most=most_listed(self.spec),

@@ -11,7 +11,7 @@ from llmrec_core.language import t
 from llmrec_core.models.model_folder import require_same
 
 if TYPE_CHECKING:
-    from llmrec_core.contract.spec import RunSpec
+    from llmrec_core.contract.spec import RecommenderSpec, RunSpec
     from llmrec_core.data.dataset import Dataset
     from llmrec_core.models.scorer_model import ScorerModel
 
@@ -85,6 +85,31 @@ def require_same_data(state: Mapping[str, Any], dataset: Dataset, folder: Path) 
                 dataset=state["dataset"],
                 recorded=state["content_hash"][:SHOWN],
                 now=dataset.content_hash[:SHOWN],
+            )
+        )
+
+
+def require_same_relations(saved: RecommenderSpec, served: RecommenderSpec, folder: Path) -> None:
+    """Refuse a run whose record would name other item texts than its borrowed weights read.
+
+    The family `cascade` has no texts of its own and takes those of its reader.
+
+    Args:
+        saved: of the run that trained the weights.
+        served: of the run that borrows them.
+        folder: where the weights stand.
+
+    Raises:
+        UsageError: naming both numbers.
+    """
+    if served.family != "cascade" and served.relations != saved.relations:
+        raise UsageError(
+            t(
+                "recommender.relations is {served}, and the weights in {folder} were trained with "
+                "{saved}; give the same number",
+                served=served.relations,
+                saved=saved.relations,
+                folder=folder.name,
             )
         )
 

@@ -44,7 +44,7 @@ def catalogue_vectors(
     require_same(chosen.backbone, chosen.backbone_hash, identity, spec.name)
     return catalogue_embeddings(
         chosen.backbone,
-        item_texts(dataset, genres=True),
+        item_texts(dataset, relations=chosen.relations),
         settings,
         depth=chosen.depth,
         identity=identity,
@@ -65,6 +65,8 @@ def text_vectors(spec: RunSpec, dataset: Dataset, settings: Settings) -> np.ndar
     )
     require_same(chosen.backbone, chosen.backbone_hash, backbone.identity, spec.name)
     vectors: np.ndarray = embed_texts(
-        backbone, item_texts(dataset, genres=True), unit=chosen.family in OF_UNIT_LENGTH
+        backbone,
+        item_texts(dataset, relations=chosen.relations),
+        unit=chosen.family in OF_UNIT_LENGTH,
     )
     return vectors

@@ -41,6 +41,7 @@ class TfIdf(SumsByAge, MadeFromOptions):
     Args:
         history_items: most recent items that count; 0 takes all.
         genres: whether genres are part of the text.
+        relations: how many relations of an item are part of its text at most.
         decay: weight of an item against the next more recent one.
         popularity: weight of log popularity; 0 keeps the score purely textual.
     """
@@ -53,32 +54,35 @@ class TfIdf(SumsByAge, MadeFromOptions):
         genres: bool = True,
         decay: float = 0.9,
         popularity: float = 0.0,
+        relations: int = 0,
     ) -> None:
         self.history_items, self.genres = int(history_items), bool(genres)
-        self.decay, self.popularity = decay, popularity
+        self.decay, self.popularity, self.relations = decay, popularity, int(relations)
         self.queries = self.documents = sparse.csr_array((0, 0), dtype=np.float32)
         """Word vectors of the items as history and as candidates, shape (items, words) each."""
         self.counts = np.zeros(0, np.int64)
 
     @classmethod
     def constructor_values(cls, spec: RunSpec) -> dict[str, float]:
-        """The options, and the length of history that the spec gives to every reader of it."""
-        return {"history_items": spec.recommender.history_items, **spec.recommender.options}
+        """The options, and what the spec gives to every reader of histories and of texts."""
+        chosen = spec.recommender
+        of_spec = {"history_items": chosen.history_items, "relations": chosen.relations}
+        return {**of_spec, **chosen.options}
 
     def fit(self, split: Split, context: RunContext) -> None:
         """Index the items' words.
 
         Raises:
-            UnsupportedError: when the items have no titles.
+            UnsupportedError: when the items have no titles, or no relations where they are read.
         """
         require_titles(split.dataset, self.title)
         self.counts = split.item_counts
-        self._index(item_texts(split.dataset, genres=self.genres))
+        self._index(item_texts(split.dataset, self.genres, self.relations))
         context.progress("fit", 1, 1)
 
     def reread(self, dataset: Dataset, settings: Settings) -> None:
         """As `RereadsTitles.reread`."""
-        self._index(item_texts(dataset, genres=self.genres))
+        self._index(item_texts(dataset, self.genres, self.relations))
 
     def _index(self, texts: Sequence[str]) -> None:
         """Make the word vectors of the items, whose texts stand in the order of the codes."""
@@ -127,7 +131,8 @@ class TfIdf(SumsByAge, MadeFromOptions):
             arrays[f"{name}_indptr"] = matrix.indptr
             arrays[f"{name}_shape"] = np.array(matrix.shape)
         # the second number said which of the two classes wrote the file, in version 0.1
-        options = np.array([self.history_items, 0.0, self.genres, self.decay, self.popularity])
+        numbers = [self.history_items, 0.0, self.genres, self.decay, self.popularity]
+        options = np.array([*numbers, self.relations])
         save_arrays(folder, "tf-idf", counts=self.counts, options=options, **arrays)
 
     @classmethod
@@ -138,8 +143,8 @@ class TfIdf(SumsByAge, MadeFromOptions):
             CheckpointError: as `storage.load_arrays`.
         """
         stored = load_arrays(folder, "tf-idf", dataset)
-        history_items, _, genres, decay, popularity = stored["options"].tolist()
-        loaded = cls(int(history_items), bool(genres), decay, popularity)
+        history_items, _, genres, decay, popularity, *relations = stored["options"].tolist()
+        loaded = cls(int(history_items), bool(genres), decay, popularity, *map(int, relations))
         loaded.counts = stored["counts"]
         loaded.queries, loaded.documents = (
             sparse.csr_array(

@@ -69,7 +69,7 @@ class TowerTraining:
             keep: whether untrained vectors are kept on disk; not those of damaged titles.
         """
         self.spec, self.options, self.settings, self.keep = spec, options, settings, keep
-        self.texts = item_texts(dataset, genres=True)
+        self.texts = item_texts(dataset, relations=spec.recommender.relations)
         self.device = pick_device(spec.device)
         self.encoded_s: float | None = None
         """Seconds in which the catalogue was last encoded; None when its vectors were on disk."""

@@ -45,6 +45,8 @@ KIND_NAMES = {
     "sequences": marked("histories, one person a row"),
     "lists": marked("candidate lists"),
     "prompts": marked("prompts with answers"),
+    "relations": marked("relations: head, relation, tail"),
+    "entity-links": marked("which item is which entity of the relations"),
     "other": marked("nothing that is needed"),
 }
 _OUTCOME = "_import_outcome"

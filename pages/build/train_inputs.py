@@ -17,6 +17,7 @@ from llmrec_core.contract.families import (
 from llmrec_core.contract.family import ADAPTATION_LABELS, Family
 from llmrec_core.contract.protocol import ProtocolSpec
 from llmrec_core.contract.spec import RunSpec
+from llmrec_core.data.relations import RELATIONS
 from llmrec_core.language import marked, t
 from llmrec_core.reading.row import Row
 from llmrec_core.recommenders.hosted.spending import require_affordable
@@ -64,7 +65,8 @@ def run_base(rows: Sequence[Row]) -> tuple[dict[str, Any], Family]:
             default=FIRST_FAMILY,
         )
     )
-    content = records.dataset(data).content_hash if records.has_dataset(data) else ""
+    there = records.dataset(data) if records.has_dataset(data) else None
+    content = there.content_hash if there else ""
     base: dict[str, Any] = {"data": {"name": data, "content_hash": content}}
     chosen: dict[str, Any] = {"family": family.name}
     if family.group == "hosted":
@@ -83,6 +85,8 @@ def run_base(rows: Sequence[Row]) -> tuple[dict[str, Any], Family]:
         _members(chosen)
     if family.group in ("cascade", "decoder"):
         _retriever(chosen)
+    if there and RELATIONS in there.extras:
+        _relations(family, chosen)
     return base | {"recommender": chosen}, family
 
 
@@ -153,6 +157,34 @@ def _decoder_head(chosen: dict[str, Any]) -> None:
             ),
         )
         chosen["options"] = {"orders": orders} if orders > 1 else {}
+
+
+def _relations(family: Family, chosen: dict[str, Any]) -> None:
+    """Ask how far the relations of items count, for families that look at them."""
+    if family.reads_relations:
+        chosen["relations"] = whole_field(
+            st.container(),
+            t("Relations in an item's text"),
+            "train_relations",
+            default=0,
+            low=0,
+            high=20,
+            help=t(
+                "So many of what an item shares with others, the rarest first, follow its title, "
+                "e.g. directed by as Bound. 0 leaves them out."
+            ),
+        )
+    if "relations" in family.options:
+        weight = number_field(
+            st.container(),
+            t("Weight of the items' relations"),
+            "train_relations_weight",
+            default=0.0,
+            low=0.0,
+            high=1e9,
+            help=t("0 does without them. 30 was best on the validation cases of ml-100k."),
+        )
+        chosen["options"] = {"relations": weight} if weight else {}
 
 
 def _members(chosen: dict[str, Any]) -> None:

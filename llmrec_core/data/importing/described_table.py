@@ -17,12 +17,12 @@ Format = Literal[
 ]
 Kind = Literal[
     "", "interactions", "items", "users", "edges", "tags", "tag-names", "sequences", "lists",
-    "prompts", "other",
+    "prompts", "relations", "entity-links", "other",
 ]  # fmt: skip
 TimeUnit = Literal["", "s", "ms", "us", "ns", "order", "text"]
 Role = Literal[
     "user", "item", "rating", "time", "title", "genres", "year", "friend", "tag", "history",
-    "history-rating", "prompt", "answer",
+    "history-rating", "prompt", "answer", "head", "relation", "tail", "entity",
 ]  # fmt: skip
 NONE = "none"
 """What a person says for "this file has no such column"."""

@@ -48,7 +48,10 @@ def settle_between(described: list[Described]) -> None:
         if not entry.chosen & {"user", "item"}:
             _find_interactions(entry)
     listing = [entry for entry in described if entry.table.kind == "items"]
+    whole = any({"user", "item"} <= entry.table.roles.keys() for entry in described)
     for entry in described:
+        if whole and _lists_people(entry):
+            continue  # an age is no item, though all ages are numbers of items
         if entry.table.kind in ("interactions", "other", "users") and "item" not in entry.chosen:
             _point_to_items(entry, listing)
     events = [entry for entry in described if entry.table.kind == "interactions"]
@@ -119,6 +122,17 @@ def _point_to_items(entry: Described, listing: list[Described]) -> None:
             column=best,
             share=shares[best],
         )
+    )
+
+
+def _lists_people(entry: Described) -> bool:
+    """Whether each user stands once, and nothing was taken for an item."""
+    user = entry.profile_of("user")
+    return (
+        entry.table.kind == "users"
+        and user is not None
+        and user.rows >= FEW_ROWS
+        and user.distinct_share >= ONCE
     )
 
 

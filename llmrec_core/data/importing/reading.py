@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
 from llmrec_core.data import store
-from llmrec_core.data.dataset import Dataset, assemble
+from llmrec_core.data.dataset import Dataset, assemble, content_hash
 from llmrec_core.data.importing.attributes import item_table, tag_table, user_table
 from llmrec_core.data.importing.chunks import read_failure
 from llmrec_core.data.importing.described_table import Options, Table
+from llmrec_core.data.importing.graph import GRAPH, LINKS, relations_of
 from llmrec_core.data.importing.interactions import Interactions
 from llmrec_core.data.importing.limits import lift_growth
 from llmrec_core.data.importing.links import candidate_lists, edges_of
@@ -24,10 +26,12 @@ from llmrec_core.data.importing.llm_prompts import (
 from llmrec_core.data.importing.plan import Plan, plan_import
 from llmrec_core.data.importing.role_names import COUNT_NAMES, squeezed
 from llmrec_core.data.importing.row_tally import RowTally
+from llmrec_core.data.relations import RELATIONS
 from llmrec_core.data.text import printable
 from llmrec_core.errors import DataError, LlmrecError
 from llmrec_core.language import t
 from llmrec_core.settings import Settings
+from llmrec_core.types import Columns
 
 
 def import_path(
@@ -128,7 +132,7 @@ class _Reading:
         )
         lift_growth()
         table = self.rows.table()
-        return assemble(
+        dataset = assemble(
             name,
             table,
             list(self.rows.user_codes),
@@ -140,6 +144,22 @@ class _Reading:
             order=self._order(),
             extras=self.extras,
         )
+        return self._with_relations(dataset)
+
+    def _with_relations(self, dataset: Dataset) -> Dataset:
+        """The data set with the facts of a graph that came along, which are part of its identity."""
+        facts = relations_of(
+            self.plan.of(GRAPH),
+            self.plan.of(LINKS),
+            dataset.items[Columns.ITEM_ID].tolist(),
+            dataset.items[Columns.GENRES].tolist(),
+            self.tallies,
+        )
+        if facts is None:
+            return dataset
+        extras = {**dataset.extras, RELATIONS: facts}
+        identity = content_hash(dataset.interactions, dataset.items, dataset.users, extras)
+        return dataclasses.replace(dataset, extras=extras, content_hash=identity)
 
     def _order(self) -> str:
         """What orders a user's items."""

@@ -16,6 +16,7 @@ from llmrec_core.data.importing.column_profile import ColumnProfile
 from llmrec_core.data.importing.content_roles import roles_by_content
 from llmrec_core.data.importing.dependence import is_function_of
 from llmrec_core.data.importing.described_table import NONE, FileChoices, Role, Table
+from llmrec_core.data.importing.graph import GRAPH, LINKS, graph_roles
 from llmrec_core.data.importing.problems import ImportQuestionError
 from llmrec_core.data.importing.role_names import (
     EXACT,
@@ -45,6 +46,10 @@ def assign_roles(table: Table, sample: pd.DataFrame, choices: FileChoices) -> No
         sample: its first rows.
         choices: what a person has fixed; columns by number are resolved here.
     """
+    graph = graph_roles(table, choices.kind)
+    if graph and choices.kind in ("", GRAPH, LINKS):
+        table.roles, table.kind = graph, GRAPH if "head" in graph else LINKS
+        return
     given = _given(table, choices.columns)
     closed = {role for role, column in given.items() if column == NONE}
     by_name = {role: column for role, column in given.items() if column != NONE}
