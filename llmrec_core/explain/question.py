@@ -265,8 +265,9 @@ class Question:
 
     def _relations_read(self) -> str:
         """What the reader's text of the candidate says after its title and genres."""
-        assert self.reader is not None, "only a reader's candidates have fields"
-        layout = self.reader.recommender.layout
+        reader = self.reader.recommender if self.reader else None
+        assert isinstance(reader, ReadsPrompts), "only a reader's candidates have fields"
+        layout = reader.layout
         own = layout.clean(item_text(self.dataset, self.item, genres=not self.decoder))
         return layout.candidate_texts[self.item][len(own) :].removeprefix(", ")
 

@@ -59,6 +59,8 @@ def _model_parts(chosen: RecommenderSpec, family: Family) -> list[str]:
         parts.append(t(ADAPTATION_LABELS[chosen.adaptation]))
     if family.group == "fusion":
         parts.append(" + ".join(family_title(name) for name in chosen.retriever.split("+")))
+    if chosen.relations or chosen.options.get("relations"):
+        parts.append(t("relations"))
     if chosen.rerank_k:
         parts.append(
             t(

@@ -182,7 +182,7 @@ def _relations(family: Family, chosen: dict[str, Any]) -> None:
             default=0.0,
             low=0.0,
             high=1e9,
-            help=t("0 does without them. 30 was best on the validation cases of ml-100k."),
+            help=t("0 does without them. 50 was best on the validation cases of ml-100k."),
         )
         chosen["options"] = {"relations": weight} if weight else {}
 

@@ -42,7 +42,12 @@ def small_dataset():
         }
     )
     table = pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"])
-    return build_dataset("small", table, items, users)
+    relations = pd.DataFrame(
+        [(f"i{item}", "film.made_by", f"m{item % 9}") for item in range(ITEMS)]
+        + [(f"i{item}", "film.actor", f"m{item % 13}") for item in range(0, ITEMS, 2)],
+        columns=["item_id", "relation", "entity"],
+    )
+    return build_dataset("small", table, items, users, extras={"relations": relations})
 
 
 @pytest.fixture(scope="session")

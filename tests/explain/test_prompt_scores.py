@@ -147,6 +147,30 @@ def test_candidate_fields_are_spans_of_the_prompt(language_model, small_dataset,
     )
 
 
+@pytest.mark.parametrize("kind", ["bert", "llama"])
+def test_relations_are_a_field_of_a_candidate(language_model, small_dataset, kind):
+    plain = language_model(kind)
+    chosen = dataclasses.replace(plain.spec.recommender, relations=2)
+    spec = dataclasses.replace(plain.spec, recommender=chosen)
+    recommender = type(plain)(spec, small_dataset, plain.settings)
+    text = recommender.layout.candidate_texts[16]
+    title = "white field number16 (1999)"
+    genres = ", drama, comedy" if kind == "bert" else ""
+    # items 3, 16 and 29 have one actor (16 % 13), of which 3 and 29 are not even: none told
+    assert text.startswith(f"{title}{genres}".removesuffix(", drama, comedy"))
+    assert text.endswith("made by as black field number7")
+    told = "made by as black field number7"
+    fields = field_players(small_dataset, 16, genres=kind == "bert", relations=told)
+    assert fields[-1].field == "relations" and fields[-1].value == told
+    parts = PromptScores(recommender, HISTORY, fields)._split(16)
+    assert [token for _, ids in parts for token in ids] == recommender.layout.candidates[16]
+    words = dict(parts)
+    decoded = recommender.model.backbone.tokenizer.decode(words["relations"])
+    assert "number7" in decoded.replace(" ", "") and "relations" not in dict(
+        PromptScores(plain, HISTORY, fields)._split(16)
+    )
+
+
 def test_what_is_unknown_is_no_reason(language_model, small_dataset):
     """Years of films are whole numbers or missing, and some people say nothing of themselves."""
     items = small_dataset.items.assign(year=small_dataset.items["year"].astype("Int64"))
