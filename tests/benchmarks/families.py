@@ -36,7 +36,17 @@ from llmrec_core.metrics.intervals import paired_difference
 RECORDS, STUDIES = ASSETS / "records", ASSETS / "studies"
 SEARCHES = {"beauty-sasrec-search": 60}
 """Records of searches → their budget in minutes of training."""
-STUDY_RECORDS = ("beauty-sasrec", "beauty-sasrec-shuffled", "beauty-towers", "beauty-tiger")
+STUDY_RECORDS = (
+    "beauty-sasrec",
+    "beauty-sasrec-shuffled",
+    "beauty-towers",
+    "beauty-codes",
+    "beauty-tiger",
+    "gate",
+    "listwise",
+    "distilled",
+    "knowledge",
+)
 DIFFERENCES = {
     "beauty-towers": {
         "shelf": ("Words and two towers, shelf", "Words, shelf", "loo-cold-items/shelf"),
@@ -55,9 +65,50 @@ DIFFERENCES = {
             "Words and MiniLM as it comes, all items",
             "loo-cold-items/full",
         ),
-    }
+    },
+    "beauty-sasrec": {
+        "everything": (
+            "Fusion of item-kNN, directed counts, TF-IDF and SASRec",
+            "Fusion of item-kNN and TF-IDF",
+            "loo/full",
+        ),
+    },
+    "distilled": {
+        "taught": ("SASRec, taught by the cascade", "SASRec, untaught", "loo/100-uniform"),
+        "teacher": (
+            "Cascade: item-kNN, then the cross-encoder on its top 50",
+            "SASRec, untaught",
+            "loo/100-uniform",
+        ),
+    },
+    "gate": {
+        "gate": (
+            "The same cascade with a gate",
+            "Cascade: item-kNN, then the cross-encoder on its top 50",
+            "loo/full",
+        ),
+    },
+    "listwise": {
+        "yes_no": (
+            "Item-kNN's top 20, then letters, LoRA",
+            "Item-kNN's top 20, then yes/no, LoRA",
+            "loo/100-uniform",
+        ),
+        "retriever": ("Item-kNN's top 20, then letters, LoRA", "Item-kNN", "loo/100-uniform"),
+    },
+    "knowledge": {
+        "ease": ("EASE with relations", "EASE", "loo/full"),
+        "tf-idf": ("TF-IDF with relations as text", "TF-IDF on titles and genres", "loo/full"),
+        "cross-encoder": (
+            "MiniLM cross-encoder, 2 layers, relations as text",
+            "MiniLM cross-encoder, 2 layers",
+            "loo/100-uniform",
+        ),
+    },
 }
-"""Records → paired differences of NDCG@10 that they keep: of which row, from which, under what."""
+"""Records → paired differences of NDCG@10 that they keep: of which row, from which, under what.
+
+A row of several seeds counts with each person's mean over them."""
 PROGRAMS = {
     "hosted": ("tests/benchmarks/hosted.py",),
     "generated": ("tests/benchmarks/generated.py",),
@@ -68,19 +119,11 @@ OF_PEOPLE = ("slices", "slices time", "facets", "lists", "explanations")
 """Documents that name single people: they are large, and no claim reads them."""
 KEPT_STEPS = 20
 """Of a curve of losses, one point in so many steps is kept."""
-NO_FAMILY = "not measured: there is no such family yet"
 NO_RECORD = "not measured: no record of it is stored"
 NO_ROW = "not measured: no study at full budget has such a row yet"
 NOT_MEASURED = {
-    "beauty": {
-        "text_sasrec": NO_ROW,
-        "rpg": NO_FAMILY,
-        "best": NO_ROW,
-    },
+    "beauty": {"text_sasrec": NO_ROW},
     "ml_latest_small": {"best_language_model_row": NO_ROW, "best_cheap_fusion": NO_ROW},
-    "listwise": {"price_against_yes_no": NO_FAMILY, "price_against_pairs": NO_FAMILY},
-    "distilled": {"price_ratio": NO_FAMILY, "gain_kept": NO_FAMILY},
-    "gate": {"cost_saved": NO_FAMILY, "calibration_error": NO_FAMILY},
     "ladder": {"depths": NO_ROW},
 }
 
@@ -195,6 +238,73 @@ def beauty_sasrec() -> Body | str:
     return answer
 
 
+def rows(body: Body, name: str) -> list[Body]:
+    """The runs of a row: the one of that name, or one for each seed."""
+    return [
+        run
+        for run in body["runs"]
+        if run["name"] == name or run["name"].startswith(f"{name}, seed ")
+    ]
+
+
+def price_ratios(body: Body, of: str, other: str) -> dict[str, float | None]:
+    """What a request to a row takes, as a share of what one to another row takes.
+
+    Args:
+        body: a stored study.
+        of: the row.
+        other: the row that it is compared with.
+    """
+    answer: dict[str, float | None] = {}
+    for name in ("flops_per_request", "latency_p50_s", "usd_per_million"):
+        values = [
+            [
+                row["value"]
+                for run in rows(body, chosen)
+                for row in run["measurements"]
+                if row["name"] == name and row["value"] is not None
+            ]
+            for chosen in (of, other)
+        ]
+        answer[name] = fmean(values[0]) / fmean(values[1]) if all(values) else None
+    return answer
+
+
+def compared(name: str) -> Body | str:
+    """The differences that a record keeps, each with the prices of its two rows.
+
+    Args:
+        name: of a record in `DIFFERENCES`.
+    """
+    body = record(name)
+    if body is None:
+        return NO_RECORD
+    return {
+        label: kept | {"price_ratio": price_ratios(body, kept["of"], kept["from"])}
+        for label, kept in body["differences"].items()
+    }
+
+
+def gate() -> Body | str:
+    """A cascade with a gate against always reading, and what its gate learned on validation."""
+    answer = compared("gate")
+    if isinstance(answer, str):
+        return answer
+    (run,) = rows(record("gate") or {}, answer["gate"]["of"])
+    learned = document(run, "gate") or {}
+    return answer | {"learned": {key: learned[key] for key in learned if key != "curve"}}
+
+
+def beauty_best() -> Body | str:
+    """The fusion of everything on amazon-beauty, and its gain over that of two cheap ones."""
+    body = record("beauty-sasrec")
+    if body is None or "differences" not in body:
+        return NO_ROW
+    kept = body["differences"]["everything"]
+    (run,) = rows(body, kept["of"])
+    return {"ndcg10": figure(run, "ndcg@10", "loo/full"), "gain": kept}
+
+
 def beauty_cold() -> Body:
     """Cold items of amazon-beauty on the shelf and among all items: words, towers, both."""
     body = record("beauty-towers")
@@ -241,11 +351,16 @@ def results() -> Body:
         "sasrec": beauty_sasrec(),
         "sasrec, equal days shuffled": shuffled or NO_ROW,
         "two_towers": towers or NO_ROW,
+        "rpg": over_seeds(record("beauty-codes"), "parallel-codes", "loo/full") or NO_ROW,
         "tiger": over_seeds(record("beauty-tiger"), "tiger", "loo/full") or NO_ROW,
+        "best": beauty_best(),
     }
     answer["beauty"] = trained | answer["beauty"]
     answer["beauty_cold"] = beauty_cold()
     answer["gemma3"] = gemma3()
+    answer["gate"] = gate()
+    for name in ("listwise", "distilled", "knowledge"):
+        answer[name] = compared(name)
     answer["hosted"] = record("hosted") or {"people_ranked": NO_ROW}
     answer["generated_unknown_items"] = generated()
     return answer
@@ -262,12 +377,14 @@ def differences(study: Body, wanted: Mapping[str, tuple[str, str, str]]) -> Body
     for name, (row, other, protocol) in wanted.items():
         values = []
         for run_name in (row, other):
-            run = next(run for run in study["runs"] if run["name"] == run_name)
-            values += [
+            of_seeds = [
                 dict(zip(kept["keys"], kept["values"], strict=True))
+                for run in rows(study, run_name)
                 for kept in run["samples"]
                 if (kept["name"], kept["protocol"]) == ("ndcg@10", protocol)
             ]
+            people = set.intersection(*map(set, of_seeds))
+            values.append({one: fmean(kept[one] for kept in of_seeds) for one in people})
         people = sorted(values[0].keys() & values[1].keys())
         columns = [np.array([column[person] for person in people]) for column in values]
         answer[name] = asdict(paired_difference(*columns)) | {"of": row, "from": other}

@@ -147,7 +147,7 @@ class _Reading:
         return self._with_relations(dataset)
 
     def _with_relations(self, dataset: Dataset) -> Dataset:
-        """The data set with the facts of a graph that came along, which are part of its identity."""
+        """The data set with the facts of a graph beside it, which are part of its identity."""
         facts = relations_of(
             self.plan.of(GRAPH),
             self.plan.of(LINKS),
