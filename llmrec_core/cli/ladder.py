@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
 
 def ladder(
     file: Annotated[
-        Path | None, typer.Argument(help="A study in TOML with one [[run]], whose sizes are made.")
+        Path | None, typer.Argument(help="A study in TOML with one row, whose sizes are made.")
     ] = None,
     run: Annotated[
         str,
