@@ -356,5 +356,5 @@ def test_borrowed_weights_read_the_texts_that_they_were_trained_on(tmp_path):
 
     require_same_relations(reader(relations=3), reader(relations=3), tmp_path)
     require_same_relations(reader(relations=3), reader("cascade"), tmp_path)
-    with pytest.raises(UsageError, match="relations is 0, and the weights in .* trained with 3"):
+    with pytest.raises(UsageError, match=r"relations is 0, and the weights in .* trained with 3"):
         require_same_relations(reader(relations=3), reader(), tmp_path)
