@@ -151,7 +151,7 @@ def relation_texts(dataset: Dataset, limit: int) -> list[str]:
     Raises:
         UnsupportedError: when the data set has no relations.
     """
-    facts = shared_facts(dataset, t("recommender.relations"))
+    facts = shared_facts(dataset, "recommender.relations")
     names = [without_year(str(title)) for title in dataset.items[Columns.TITLE]]
     owners = facts.groupby("feature")["item"].agg(list).to_dict()
     words = {name: readable(name) for name in facts[RELATION].unique()}
