@@ -46,6 +46,7 @@ STUDY_RECORDS = (
     "listwise",
     "distilled",
     "knowledge",
+    "knowledge-as-published",
 )
 DIFFERENCES = {
     "beauty-towers": {
@@ -104,6 +105,10 @@ DIFFERENCES = {
             "MiniLM cross-encoder, 2 layers",
             "loo/100-uniform",
         ),
+    },
+    "knowledge-as-published": {
+        "ease": ("EASE with relations", "EASE", "loo/full"),
+        "tf-idf": ("TF-IDF with relations as text", "TF-IDF on titles and genres", "loo/full"),
     },
 }
 """Records → paired differences of NDCG@10 that they keep: of which row, from which, under what.
@@ -359,11 +364,29 @@ def results() -> Body:
     answer["beauty_cold"] = beauty_cold()
     answer["gemma3"] = gemma3()
     answer["gate"] = gate()
-    for name in ("listwise", "distilled", "knowledge"):
+    for name in ("listwise", "distilled", "knowledge", "knowledge-as-published"):
         answer[name] = compared(name)
     answer["hosted"] = record("hosted") or {"people_ranked": NO_ROW}
     answer["generated_unknown_items"] = generated()
     return answer
+
+
+def means_of_people(study: Body, name: str, protocol: str) -> dict[int, float]:
+    """NDCG@10 of each person, a mean over the seeds of a row; nothing where it has not run.
+
+    Args:
+        study: with the values of single people.
+        name: of the row.
+        protocol: under which it was asked.
+    """
+    of_seeds = [
+        dict(zip(kept["keys"], kept["values"], strict=True))
+        for run in rows(study, name)
+        for kept in run["samples"]
+        if (kept["name"], kept["protocol"]) == ("ndcg@10", protocol)
+    ]
+    people = set.intersection(*map(set, of_seeds)) if of_seeds else set()
+    return {one: fmean(kept[one] for kept in of_seeds) for one in people}
 
 
 def differences(study: Body, wanted: Mapping[str, tuple[str, str, str]]) -> Body:
@@ -371,20 +394,14 @@ def differences(study: Body, wanted: Mapping[str, tuple[str, str, str]]) -> Body
 
     Args:
         study: with the values of single people.
-        wanted: name of a difference → the row, the one it is compared with, the protocol.
+        wanted: name of a difference → the row, the one it is compared with, the protocol; left out
+            where one of them has not run.
     """
     answer: Body = {}
     for name, (row, other, protocol) in wanted.items():
-        values = []
-        for run_name in (row, other):
-            of_seeds = [
-                dict(zip(kept["keys"], kept["values"], strict=True))
-                for run in rows(study, run_name)
-                for kept in run["samples"]
-                if (kept["name"], kept["protocol"]) == ("ndcg@10", protocol)
-            ]
-            people = set.intersection(*map(set, of_seeds))
-            values.append({one: fmean(kept[one] for kept in of_seeds) for one in people})
+        values = [means_of_people(study, row_name, protocol) for row_name in (row, other)]
+        if not all(values):
+            continue
         people = sorted(values[0].keys() & values[1].keys())
         columns = [np.array([column[person] for person in people]) for column in values]
         answer[name] = asdict(paired_difference(*columns)) | {"of": row, "from": other}
