@@ -331,7 +331,7 @@ def generated() -> Body | str:
     body = record("generated")
     if body is None:
         return NO_RECORD
-    return {"value": body["unknown"]} | body
+    return {"unknown": body["unknown"], "generated": body["items"], "conditions": body}
 
 
 def gemma3() -> Body:
