@@ -13,7 +13,7 @@ from llmrec_core.language import t
 VECTORS = ("word_embeddings", "embed_tokens", "wte", "embed_in")
 """Names of token vectors in BERT, Llama and Qwen2, GPT-2, GPT-NeoX."""
 ITEM_VECTORS = ("ids", "code_vectors")
-"""Beginnings of the names of the vectors of SASRec's items and of parallel codes."""
+"""Beginnings of the names of the vectors of SASRec's items and of parallel and generated codes."""
 SPREAD = 0.02
 """Standard deviation of weights whose own spread says nothing: biases and single numbers."""
 
