@@ -24,7 +24,8 @@ def test_frozen_run_is_ended_and_tried_again(any_settings, any_ledger, start):
     """The worker lives and would renew the lease of its stopped run for ever."""
     (run_id,) = add(any_ledger, a={"steps": 6, "step_s": 0.3})
     worker = start()
-    wait_for(lambda: (any_ledger.run(run_id).progress_done or 0) >= 1)
+    # a step is told before it is saved: once the second is told, the first is saved
+    wait_for(lambda: (any_ledger.run(run_id).progress_done or 0) >= 2)
     os.kill(children(worker.pid)[0], signal.SIGSTOP)
     wait_for(lambda: any_ledger.run(run_id).state == "finished")
     row = any_ledger.run(run_id)
