@@ -83,9 +83,9 @@ def pareto(
     if logarithmic:
         costs = [point.x for point in chart.points if point.x > 0] or [1.0]
         decades = math.log10(max(costs) / min(costs))
-        figure.update_xaxes(
-            dtick=1 if decades > 2.5 else "D2", minor={"ticks": "outside", "showgrid": False}
-        )
+        # within a decade 1, 2 and 5 may all lie outside, and plotly chooses by itself
+        dtick = 1 if decades > 2.5 else "D2" if decades > 1 else None
+        figure.update_xaxes(dtick=dtick, minor={"ticks": "outside", "showgrid": False})
         if chart.free:
             mark_zero(figure, across(0.0))
     return figure
@@ -160,12 +160,15 @@ def under_the_chart(chart: Chart, show_dominated: bool, logarithmic: bool) -> li
 def _label_places(front: Sequence[Point], points: Sequence[Point]) -> dict[str, str]:
     """Where labels go: the front's above left from the best on, then in turn; also of each kind.
 
-    Of a kind of which nothing is on the front, the best has its name too.
+    The cheapest of the front stands at the left edge, so that its name goes to the right. Of a kind
+    of which nothing is on the front, the best has its name too.
     """
     from_best = enumerate(reversed(front))
     places = {
         point.row.run_id: "bottom right" if index % 2 else "top left" for index, point in from_best
     }
+    if len(front) > 1:
+        places[front[0].row.run_id] = "top right"
     kinds = {chart_symbols.kind(point.row.spec.recommender) for point in front}
     most = max((point.x for point in points), default=0.0)
     for point in sorted(points, key=lambda point: -point.y):
