@@ -16,6 +16,9 @@ from llmrec_core.errors import DataError, UsageError
 from llmrec_core.language import t
 from llmrec_core.types import Columns
 
+RELATIONS = "relations"
+"""Name among the extras of the facts of a knowledge graph: item_id, relation, entity."""
+
 
 @dataclass(frozen=True)
 class Dataset:

@@ -8,22 +8,17 @@ the same director. Only facts of the catalogue are used, never who took what.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from llmrec_core.data.dataset import RELATIONS, Dataset
 from llmrec_core.data.text import clean_title, without_year
 from llmrec_core.errors import UnsupportedError
 from llmrec_core.language import t
 from llmrec_core.types import Columns
 
-if TYPE_CHECKING:
-    from llmrec_core.data.dataset import Dataset
-
-RELATIONS = "relations"
-"""Name of the table among a data set's extras: item_id, relation, entity."""
 RELATION, ENTITY = "relation", "entity"
 MOST_LETTERS = 40
 """Of a relation's name in a text."""
@@ -60,8 +55,8 @@ def facts_of(relations: pd.DataFrame, items_of: pd.DataFrame) -> pd.DataFrame:
 
     forward, backward = joined("head", "tail"), joined("tail", "head")
     pair = [Columns.ITEM_ID, ENTITY]
-    known = pd.MultiIndex.from_frame(forward[pair])
-    fresh = backward[~pd.MultiIndex.from_frame(backward[pair]).isin(known)]
+    forward_pairs = pd.MultiIndex.from_frame(forward[pair])
+    fresh = backward[~pd.MultiIndex.from_frame(backward[pair]).isin(forward_pairs)]
     return pd.concat([forward, fresh]).drop_duplicates(ignore_index=True)
 
 
@@ -155,20 +150,20 @@ def relation_texts(dataset: Dataset, limit: int) -> list[str]:
     names = [without_year(str(title)) for title in dataset.items[Columns.TITLE]]
     owners = facts.groupby("feature")["item"].agg(list).to_dict()
     words = {name: readable(name) for name in facts[RELATION].unique()}
-    told: list[list[str]] = [[] for _ in names]
-    said: list[set[str]] = [{""} for _ in names]
+    phrases: list[list[str]] = [[] for _ in names]
+    used: list[set[str]] = [{""} for _ in names]
     """Relations and titles that an item's text has already; no title at all is never told."""
     rows = zip(facts["item"].tolist(), facts["feature"].tolist(), facts[RELATION], strict=True)
     for item, feature, relation in rows:
         word = words[relation]
-        if len(told[item]) >= limit or f"{word}:" in said[item]:
+        if len(phrases[item]) >= limit or f"{word}:" in used[item]:
             continue
-        avoided = {*said[item], names[item]}
+        avoided = {*used[item], names[item]}
         other = next((names[o] for o in owners[feature] if names[o] not in avoided), "")
         if other:
-            told[item].append(f"{word} as {other}")
-            said[item] |= {f"{word}:", other}
-    return [", ".join(parts) for parts in told]
+            phrases[item].append(f"{word} as {other}")
+            used[item] |= {f"{word}:", other}
+    return [", ".join(parts) for parts in phrases]
 
 
 def readable(relation: str) -> str:

@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 
 from llmrec_core.data.history import events_of
+from llmrec_core.data.item_texts import item_text
 from llmrec_core.errors import UsageError
 from llmrec_core.language import t, tn
 from llmrec_core.types import Columns, RepeatRule
 
 if TYPE_CHECKING:
     from llmrec_core.data.dataset import Dataset
+    from llmrec_core.models.prompt_layout import PromptLayout
 
 MAX_EXACT = 12
 """Players whose 2^n coalitions may all be scored."""
@@ -133,6 +135,29 @@ def _by_genre(dataset: Dataset, items: np.ndarray, limit: int) -> tuple[Player, 
         )
         for name, places in members.items()
     )
+
+
+def relations_read(layout: PromptLayout, dataset: Dataset, item: int) -> str:
+    """What the text of a candidate says after its title and genres; empty where it says nothing.
+
+    Args:
+        layout: of the reader.
+        dataset: where the item stands.
+        item: its code.
+    """
+    own = own_text(layout, dataset, item)
+    return layout.candidate_texts[item][len(own) :].removeprefix(", ")
+
+
+def own_text(layout: PromptLayout, dataset: Dataset, item: int) -> str:
+    """A candidate's title, and its genres where an encoder reads them.
+
+    Args:
+        layout: of the reader.
+        dataset: where the item stands.
+        item: its code.
+    """
+    return layout.clean(item_text(dataset, item, genres=not layout.decoder))
 
 
 def field_players(

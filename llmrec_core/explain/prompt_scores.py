@@ -17,10 +17,9 @@ import pandas as pd
 import torch
 
 from llmrec_core.contract.recommender import ReadsPrompts
-from llmrec_core.data.text import item_text
 from llmrec_core.errors import UnsupportedError
 from llmrec_core.explain.coalitions import owners
-from llmrec_core.explain.players import Player
+from llmrec_core.explain.players import Player, own_text
 from llmrec_core.explain.prefix_tree import Segment, score_tree
 from llmrec_core.language import t
 from llmrec_core.models.per_item import CLOSING
@@ -193,7 +192,7 @@ class PromptScores:
     def _split(self, item: int) -> list[tuple[str, Segment]]:
         """A candidate's tokens by field, in order; ``""`` for those that always stay."""
         text = self.layout.candidate_texts[item]
-        own = self.layout.clean(item_text(self.dataset, item, genres=not self.layout.decoder))
+        own = own_text(self.layout, self.dataset, item)
         row = self.dataset.items.iloc[item]
         title = self.layout.clean(str(row["title"]))
         year = row.get("year")

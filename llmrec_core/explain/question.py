@@ -20,7 +20,6 @@ from llmrec_core.contract.recommender import (
 )
 from llmrec_core.contract.requests import Baseline, ExplainRequest
 from llmrec_core.data.dataset import Dataset
-from llmrec_core.data.text import item_text
 from llmrec_core.errors import UnsupportedError, UsageError
 from llmrec_core.explain.coalitions import Coalitions, Game, HistoryScores, Memory, Scores
 from llmrec_core.explain.engine import explain, explain_decayed
@@ -36,6 +35,7 @@ from llmrec_core.explain.players import (
     backgrounds,
     field_players,
     history_players,
+    relations_read,
     user_players,
 )
 from llmrec_core.language import marked, t
@@ -213,9 +213,11 @@ class Question:
             players += self._user_players()
         if "history" in kinds:
             players += self._history_players()
-        if "fields" in kinds and self.reader is not None:
+        reader = self.reader.recommender if self.reader else None
+        if "fields" in kinds and isinstance(reader, ReadsPrompts):
+            relations = relations_read(reader.layout, self.dataset, self.item)
             players += field_players(
-                self.dataset, self.item, genres=not self.decoder, relations=self._relations_read()
+                self.dataset, self.item, genres=not self.decoder, relations=relations
             )
         elif "fields" in kinds and self.reads_lists:
             self.notes.append(
@@ -262,14 +264,6 @@ class Question:
             )
         )
         return players
-
-    def _relations_read(self) -> str:
-        """What the reader's text of the candidate says after its title and genres."""
-        reader = self.reader.recommender if self.reader else None
-        assert isinstance(reader, ReadsPrompts), "only a reader's candidates have fields"
-        layout = reader.layout
-        own = layout.clean(item_text(self.dataset, self.item, genres=not self.decoder))
-        return layout.candidate_texts[self.item][len(own) :].removeprefix(", ")
 
     def _history_players(self) -> tuple[Player, ...]:
         limit, group_by = self.request.max_players or MAX_PLAYERS, self.request.group_by

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import shap
 
-from llmrec_core.data.text import item_text
+from llmrec_core.data.item_texts import item_text
 from llmrec_core.explain.players import Player
 from llmrec_core.explain.prompt_scores import PromptScores
 from llmrec_core.explain.question import Question

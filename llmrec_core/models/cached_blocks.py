@@ -68,21 +68,19 @@ def read_history(blocks: nn.TransformerEncoder, x: Tensor, last: Tensor) -> tupl
             for part in functional.linear(normed, weight[width:], bias[width:]).chunk(2, dim=-1)
         )
         memory.history.append((keys, values))
-        if number + 1 < len(blocks.layers):
-            queries = _heads(
-                functional.linear(normed, weight[:width], bias[:width]), attention.num_heads
-            )
-            seen = functional.scaled_dot_product_attention(queries, keys, values, is_causal=True)
-            x = _closed(layer, x, seen.transpose(1, 2).flatten(2))
-        else:
+        is_last = number + 1 == len(blocks.layers)
+        if is_last:
             x, normed = x[rows, last][:, None], normed[rows, last][:, None]
-            asked = functional.linear(normed, weight[:width], bias[:width])
-            logits = (
-                _heads(asked, attention.num_heads) @ keys.transpose(2, 3) / keys.shape[3] ** 0.5
-            )
+        queries = _heads(
+            functional.linear(normed, weight[:width], bias[:width]), attention.num_heads
+        )
+        if is_last:
+            logits = queries @ keys.transpose(2, 3) / keys.shape[3] ** 0.5
             logits = logits.masked_fill(memory.hidden[:, None, None], -torch.inf)
             seen = logits.softmax(dim=-1) @ values
-            x = _closed(layer, x, seen.transpose(1, 2).flatten(2))
+        else:
+            seen = functional.scaled_dot_product_attention(queries, keys, values, is_causal=True)
+        x = _closed(layer, x, seen.transpose(1, 2).flatten(2))
     return x[:, 0], memory
 
 
@@ -102,8 +100,8 @@ def read_next(blocks: nn.TransformerEncoder, x: Tensor, memory: Memory) -> Tenso
     for number, layer in enumerate(blocks.layers):
         assert isinstance(layer, nn.TransformerEncoderLayer), "as causal_blocks makes them"
         attention = layer.self_attn
-        asked = functional.linear(layer.norm1(x), attention.in_proj_weight, attention.in_proj_bias)
-        queries, key, value = (_heads(part, attention.num_heads) for part in asked.chunk(3, dim=-1))
+        joint = functional.linear(layer.norm1(x), attention.in_proj_weight, attention.in_proj_bias)
+        queries, key, value = (_heads(part, attention.num_heads) for part in joint.chunk(3, dim=-1))
         keys, values = key[:, :, :, None], value[:, :, :, None]
         if memory.written:
             before_keys, before_values = memory.written[number]

@@ -16,7 +16,7 @@ import numpy as np
 
 from llmrec_core.contract.recommender import mean_candidates, mean_items_read
 from llmrec_core.contract.spec import RunSpec, stored_run
-from llmrec_core.data.text import item_texts
+from llmrec_core.data.item_texts import item_texts
 from llmrec_core.errors import UsageError
 from llmrec_core.files import write_atomic, write_json
 from llmrec_core.language import t

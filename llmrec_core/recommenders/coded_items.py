@@ -18,7 +18,8 @@ from torch import Tensor
 
 from llmrec_core.contract.families import family_title
 from llmrec_core.contract.spec import RunSpec
-from llmrec_core.data.text import item_texts, require_titles
+from llmrec_core.data.item_texts import item_texts
+from llmrec_core.data.text import require_titles
 from llmrec_core.language import t
 from llmrec_core.models.code_by_code_model import CodeByCodeModel
 from llmrec_core.models.codes_model import CodesModel
@@ -186,8 +187,8 @@ class CodedItems(SequenceRecommender[Coded], Generic[Coded, Maker]):
         if self._item_codes is None:
             return {}
         quantiser = self._item_codes.quantiser
-        named = {one.name: getattr(quantiser, one.name) for one in fields(self.quantiser_class)}
-        tensors = {name: torch.from_numpy(array) for name, array in named.items()}
+        names = [field.name for field in fields(self.quantiser_class)]
+        tensors = {name: torch.from_numpy(getattr(quantiser, name)) for name in names}
         return {"quantiser": {**tensors, "codes": torch.from_numpy(self._item_codes.codes)}}
 
     def _restored(self, tensors: Mapping[str, Mapping[str, Tensor]]) -> ItemCodes[Maker]:

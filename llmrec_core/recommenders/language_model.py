@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from llmrec_core.contract.spec import RunSpec, stored_run
-from llmrec_core.data.text import item_texts
+from llmrec_core.data.item_texts import item_texts
 from llmrec_core.errors import NotFiniteError
 from llmrec_core.language import t
 from llmrec_core.models.backbones import Backbone, load_backbone

@@ -23,7 +23,7 @@ import torch
 from llmrec_core.contract.endpoint import LETTERS
 from llmrec_core.contract.letters import most_listed, offered
 from llmrec_core.contract.recommender import ListScore, ScorePart
-from llmrec_core.data.text import item_texts
+from llmrec_core.data.item_texts import item_texts
 from llmrec_core.errors import UnsupportedError
 from llmrec_core.language import t
 from llmrec_core.models.list_layout import ListLayout

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from llmrec_core.data.text import item_texts
+from llmrec_core.data.item_texts import item_texts
 from llmrec_core.models.backbones import load_backbone
 from llmrec_core.models.model_folder import identity_of, require_same
 from llmrec_core.scoring.embeddings import catalogue_embeddings, embed_texts

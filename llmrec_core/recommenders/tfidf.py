@@ -17,7 +17,8 @@ from scipy import sparse
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 
 from llmrec_core.contract.recommender import mean_candidates, mean_items_read
-from llmrec_core.data.text import fold, item_texts, require_titles
+from llmrec_core.data.item_texts import item_texts
+from llmrec_core.data.text import fold, require_titles
 from llmrec_core.recommenders.options import MadeFromOptions
 from llmrec_core.recommenders.recency import SumsByAge, age_weights, most_recent
 from llmrec_core.recommenders.storage import load_arrays, save_arrays

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from llmrec_core.contract.recommender import Score
 from llmrec_core.contract.spec import RunSpec
-from llmrec_core.data.text import item_texts
+from llmrec_core.data.item_texts import item_texts
 from llmrec_core.models.backbones import Backbone, load_backbone
 from llmrec_core.models.devices import pick_device
 from llmrec_core.models.model_folder import identity_of, require_same

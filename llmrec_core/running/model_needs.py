@@ -226,14 +226,14 @@ def _tiger(spec: RunSpec, catalogue: Catalogue) -> ModelNeeds:
     activations = ACTIVATIONS * places * width * layers + scores + 4 * places * codebook
     steps = training.steps * training.accumulate
     beams = levels * min(float(options.get("beam", 50)), candidates_of(spec, catalogue))
-    asked = items * (levels + 1) + beams
+    codes_read = items * (levels + 1) + beams
     return replace(
         read,
         training_bytes=FRAGMENTS * FLOAT * activations + 5 * FLOAT * (body + vectors),
         disk_bytes=(1 + 4 * KEPT_CHECKPOINTS) * FLOAT * (body + vectors),
         training_flops=6 * places * (body + codebook * width) * steps,
         evaluation_flops=read.evaluation_flops
-        + 2 * _evaluated(spec, catalogue) * asked * (body + codebook * width),
+        + 2 * _evaluated(spec, catalogue) * codes_read * (body + codebook * width),
     )
 
 

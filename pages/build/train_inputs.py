@@ -17,7 +17,7 @@ from llmrec_core.contract.families import (
 from llmrec_core.contract.family import ADAPTATION_LABELS, Family
 from llmrec_core.contract.protocol import ProtocolSpec
 from llmrec_core.contract.spec import RunSpec
-from llmrec_core.data.relations import RELATIONS
+from llmrec_core.data.dataset import RELATIONS
 from llmrec_core.language import marked, t
 from llmrec_core.reading.row import Row
 from llmrec_core.recommenders.hosted.spending import require_affordable

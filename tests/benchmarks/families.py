@@ -386,7 +386,7 @@ def means_of_people(study: Body, name: str, protocol: str) -> dict[int, float]:
         if (kept["name"], kept["protocol"]) == ("ndcg@10", protocol)
     ]
     people = set.intersection(*map(set, of_seeds)) if of_seeds else set()
-    return {one: fmean(kept[one] for kept in of_seeds) for one in people}
+    return {person: fmean(kept[person] for kept in of_seeds) for person in people}
 
 
 def differences(study: Body, wanted: Mapping[str, tuple[str, str, str]]) -> Body:
@@ -452,6 +452,7 @@ def main() -> None:
     parser.add_argument("--rerun", choices=names, help="compute this record again first")
     parser.add_argument("--home", type=Path, help="the home in which it is computed")
     parser.add_argument("--json", action="store_true", help="only the JSON line")
+    parser.add_argument("--quick", action="store_true", help="as without: records are read")
     chosen = parser.parse_args()
     if chosen.rerun:
         rerun(chosen.rerun, chosen.home or Path(os.environ["LLMREC_HOME"]))

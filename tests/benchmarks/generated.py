@@ -19,6 +19,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,19 @@ SPEC = {
 }  # fmt: skip
 
 
+@dataclass
+class Followed(Memory):
+    """A memory that also knows which codes each beam has written."""
+
+    rows: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0), dtype=np.int64))
+    """Shape (requests, beams, codes)."""
+
+    def reorder(self, origin: Tensor) -> None:
+        """As `Memory.reorder`."""
+        self.rows = np.take_along_axis(self.rows, origin.cpu().numpy()[:, :, None], axis=1)
+        super().reorder(origin)
+
+
 class Watched:
     """A model, and the codes that it is given to write, beam by beam."""
 
@@ -54,26 +68,20 @@ class Watched:
         self.model = model
         self.beams: list[int] = []
         """Of each step: codes that were read for a request."""
-        self.rows = np.zeros((0, 0, 0), dtype=np.int64)
-        """Codes written so far, shape (requests, beams, codes)."""
+        self.memory = Followed(torch.zeros(0))
 
     def read(self, sequences: Tensor, lengths: Tensor) -> tuple[Tensor, Memory]:
         """As `CodeByCodeModel.read`."""
         logs, memory = self.model.read(sequences, lengths)
-        self.beams, self.rows = [], np.zeros((len(sequences), 1, 0), dtype=np.int64)
-        reorder = memory.reorder
-
-        def watched(origin: Tensor) -> None:
-            self.rows = np.take_along_axis(self.rows, origin.cpu().numpy()[:, :, None], axis=1)
-            reorder(origin)
-
-        memory.reorder = watched  # type: ignore[method-assign]
-        return logs, memory
+        start = np.zeros((len(sequences), 1, 0), dtype=np.int64)
+        self.beams, self.memory = [], Followed(memory.hidden, memory.history, memory.written, start)
+        return logs, self.memory
 
     def write(self, codes: Tensor, level: int, lengths: Tensor, memory: Memory) -> Tensor:
         """As `CodeByCodeModel.write`."""
         self.beams.append(codes.shape[1])
-        self.rows = np.concatenate((self.rows, codes.cpu().numpy()[:, :, None]), axis=2)
+        rows = codes.cpu().numpy()[:, :, None]
+        self.memory.rows = np.concatenate((self.memory.rows, rows), axis=2)
         return self.model.write(codes, level, lengths, memory)
 
 
@@ -113,7 +121,7 @@ def generated(
             np.ones((len(some), model.items), dtype=bool),
             np.full(len(some), beam),
         )
-        written = watched.rows.reshape(-1, watched.rows.shape[2])
+        written = watched.memory.rows.reshape(-1, watched.memory.rows.shape[2])
         unknown += sum(tuple(row) not in prefixes for row in written.tolist())
         leaves, counts = np.unique(np.nonzero(np.isfinite(reached))[1], return_counts=True)
         for leaf, count in zip(leaves, counts, strict=True):
@@ -157,9 +165,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", default="amazon-beauty", help="a data set of the home")
     parser.add_argument("--items", type=int, default=100_000, help="items to be written at least")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the items")
     parser.add_argument("--json", action="store_true", help="only the JSON line")
     chosen = parser.parse_args()
-    answer = measured(chosen.data, chosen.items)
+    answer = measured(chosen.data, chosen.items // 10 if chosen.quick else chosen.items)
     if not chosen.json:
         for name, value in answer.items():
             print(f"{name:32} {value}")

@@ -26,7 +26,7 @@ import torch
 from llmrec_core.contract.endpoint import LETTERS
 from llmrec_core.contract.protocol import ProtocolSpec
 from llmrec_core.data.catalogue import load_dataset
-from llmrec_core.data.text import item_texts
+from llmrec_core.data.item_texts import item_texts
 from llmrec_core.metrics.exam import Exam
 from llmrec_core.models.backbones import load_backbone
 from llmrec_core.models.list_layout import ListLayout

@@ -93,8 +93,11 @@ def main() -> int:
     parser.add_argument("--draws", type=int, default=10_000)
     parser.add_argument("--pages", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--quick", action="store_true", help="300 draws, 10 of them pages")
     parser.add_argument("--json", action="store_true", help="print nothing but the JSON line")
     arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.draws, arguments.pages = 300, 10
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["LLMREC_HOME"] = folder

@@ -15,10 +15,10 @@ from llmrec_core.data.dataset import build_dataset
 from llmrec_core.data.importing.described_table import FileChoices, Options
 from llmrec_core.data.importing.plan import plan_import
 from llmrec_core.data.importing.reading import read_plan
+from llmrec_core.data.item_texts import item_text, item_texts
 from llmrec_core.data.relations import facts_of, relation_features, relation_texts, shared_facts
 from llmrec_core.data.removal import without
 from llmrec_core.data.splits import split
-from llmrec_core.data.text import item_text, item_texts
 from llmrec_core.errors import DataError, UnsupportedError, UsageError
 from llmrec_core.recommenders.model_refusals import require_same_relations
 from llmrec_core.recommenders.registry import build, family_class

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from llmrec_core.data.diagnosis import Figure, Likeness
+from llmrec_core.data.item_texts import item_texts
 from llmrec_core.data.splits import Split
-from llmrec_core.data.text import item_texts
 from llmrec_core.metrics.intervals import mean_interval
 from llmrec_core.recommenders.tfidf import TfIdf
 from llmrec_core.types import Columns

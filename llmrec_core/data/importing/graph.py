@@ -107,8 +107,8 @@ def relations_of(
                 t("not used: no table of head, relation and tail came along to link items to")
             )
         return None
-    known = pd.Index(items)
-    linked = _linked(links, known, tallies) if links else _themselves(known)
+    item_ids = pd.Index(items)
+    linked = _linked(links, item_ids, tallies) if links else _themselves(item_ids)
     facts = facts_of(_rows(graphs, tallies), linked)
     if len(facts) > MAX_FACTS:
         raise DataError(
@@ -136,7 +136,7 @@ def relations_of(
             entities=facts[ENTITY].nunique(),
         )
     )
-    _judge_links(facts, known, categories, graphs[0])
+    _judge_links(facts, item_ids, categories, graphs[0])
     return facts
 
 
@@ -146,13 +146,13 @@ def _rows(graphs: Sequence[Table], tallies: Mapping[str, RowTally]) -> pd.DataFr
 
 
 def _linked(
-    links: Sequence[Table], known: pd.Index, tallies: Mapping[str, RowTally]
+    links: Sequence[Table], item_ids: pd.Index, tallies: Mapping[str, RowTally]
 ) -> pd.DataFrame:
     """item_id and entity of the items that are there; the others are told in the evidence."""
     parts = []
     for table in links:
         frame = _named(table, tallies).set_axis([Columns.ITEM_ID, ENTITY], axis=1)
-        is_there = frame[Columns.ITEM_ID].isin(known)
+        is_there = frame[Columns.ITEM_ID].isin(item_ids)
         table.evidence.append(
             t(
                 "{there:,} rows link items of this data set, {others:,} others are left out",
@@ -164,8 +164,8 @@ def _linked(
     return pd.concat(parts, ignore_index=True).drop_duplicates(ignore_index=True)
 
 
-def _themselves(known: pd.Index) -> pd.DataFrame:
-    return pd.DataFrame({Columns.ITEM_ID: known, ENTITY: known})
+def _themselves(item_ids: pd.Index) -> pd.DataFrame:
+    return pd.DataFrame({Columns.ITEM_ID: item_ids, ENTITY: item_ids})
 
 
 def _named(table: Table, tallies: Mapping[str, RowTally]) -> pd.DataFrame:
@@ -183,17 +183,17 @@ def _named(table: Table, tallies: Mapping[str, RowTally]) -> pd.DataFrame:
 
 
 def _judge_links(
-    facts: pd.DataFrame, known: pd.Index, categories: Sequence[str], table: Table
+    facts: pd.DataFrame, item_ids: pd.Index, categories: Sequence[str], table: Table
 ) -> None:
     """Say whether items that share a rare entity share a category more often than any two do.
 
     Links by the ids of other data would leave both shares alike. Pairs are drawn by a fixed seed.
     """
     sets = [frozenset(filter(None, text.split("|"))) for text in categories]
-    codes = pd.Series(known.get_indexer(facts[Columns.ITEM_ID]))
-    told = np.array([bool(some) for some in sets])[codes.to_numpy()]
-    sharing = codes[told].groupby(
-        [facts[RELATION].to_numpy()[told], facts[ENTITY].to_numpy()[told]]
+    codes = pd.Series(item_ids.get_indexer(facts[Columns.ITEM_ID]))
+    has_category = np.array([bool(some) for some in sets])[codes.to_numpy()]
+    sharing = codes[has_category].groupby(
+        [facts[RELATION].to_numpy()[has_category], facts[ENTITY].to_numpy()[has_category]]
     )
     owners = [np.unique(group.to_numpy()) for _, group in sharing if 2 <= len(group) <= RARE]
     pairs = [(some[0], some[-1]) for some in owners if len(some) > 1][:MOST_PAIRS]
@@ -201,7 +201,7 @@ def _judge_links(
         return
     drawn = np.random.default_rng(0).choice(np.unique(np.array(pairs)), (len(pairs), 2))
     linked, chance = (
-        float(np.mean([bool(sets[one] & sets[other]) for one, other in some if one != other]))
+        float(np.mean([bool(sets[code] & sets[other]) for code, other in some if code != other]))
         for some in (pairs, drawn.tolist())
     )
     table.evidence.append(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from llmrec_core.data import store
-from llmrec_core.data.dataset import Dataset, assemble, content_hash
+from llmrec_core.data.dataset import RELATIONS, Dataset, assemble, content_hash
 from llmrec_core.data.importing.attributes import item_table, tag_table, user_table
 from llmrec_core.data.importing.chunks import read_failure
 from llmrec_core.data.importing.described_table import Options, Table
@@ -26,7 +26,6 @@ from llmrec_core.data.importing.llm_prompts import (
 from llmrec_core.data.importing.plan import Plan, plan_import
 from llmrec_core.data.importing.role_names import COUNT_NAMES, squeezed
 from llmrec_core.data.importing.row_tally import RowTally
-from llmrec_core.data.relations import RELATIONS
 from llmrec_core.data.text import printable
 from llmrec_core.errors import DataError, LlmrecError
 from llmrec_core.language import t
