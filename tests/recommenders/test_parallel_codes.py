@@ -1,70 +1,25 @@
 """Parallel codes: what items are made of, an exact score for each of them, and bad input as a sentence."""
 
-import dataclasses
-import math
-
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
 from llmrec_core.contract.run_context import RunContext
 from llmrec_core.contract.spec import run_from_dict
-from llmrec_core.data.dataset import build_dataset
 from llmrec_core.data.splits import split
-from llmrec_core.errors import RunError, UnsupportedError, UsageError
+from llmrec_core.errors import UnsupportedError, UsageError
 from llmrec_core.models.codes_model import CodesModel, scores_of, scores_of_all
 from llmrec_core.models.product_codes import fit_quantiser, groups_of
-from llmrec_core.recommenders import parallel_codes
 from llmrec_core.recommenders.registry import build, family_class
+from tests.recommenders.coded_items import ITEMS, TITLES, TRAINING, Listening, ring_of
 from tests.tiny import tiny_backbone
 
 torch.set_num_threads(1)
-USERS, ITEMS = 60, 24
-TRAINING = {
-    "steps": 120,
-    "batch_histories": 16,
-    "learning_rate": 1e-2,
-    "warmup_steps": 4,
-    "validate_every": 60,
-    "validation_users": 0,
-}
-TITLES = [f"{'white' if item % 2 else 'black'} field number{item}" for item in range(ITEMS)]
-
-
-class Listening(RunContext):
-    """Keeps the log, and asks to stop after so many steps."""
-
-    def __init__(self, folder, after=math.inf):
-        super().__init__(folder)
-        self.left, self.lines, self.phases = after, [], set()
-
-    def log(self, line):
-        self.lines.append(line)
-
-    def progress(self, phase, done, total):
-        self.phases.add(phase)
-
-    def should_stop(self):
-        self.left -= 1
-        return self.left <= 0
 
 
 @pytest.fixture(scope="module")
 def backbone(tmp_path_factory):
     return str(tiny_backbone(tmp_path_factory.mktemp("codes") / "bert"))
-
-
-def ring_of(titles):
-    """People walk around a ring of items, each from a place of their own: the next is certain."""
-    rows = [
-        (f"u{user}", f"i{(user + step) % ITEMS}", float(step))
-        for user in range(USERS)
-        for step in range(5 + user % 4)
-    ]
-    items = pd.DataFrame({"item_id": [f"i{item}" for item in range(ITEMS)], "title": titles})
-    table = pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"])
-    return build_dataset("ring", table, items)
 
 
 @pytest.fixture(scope="module")
@@ -170,41 +125,6 @@ def test_the_withheld_item_comes_first_and_a_loaded_model_scores_alike(
     np.testing.assert_allclose(copy.score(histories, everything), scores, atol=1e-4)
     copy.reread(ring_of(["comedy"] * ITEMS), settings)
     assert not np.allclose(copy.score(histories, everything), scores)
-
-
-def test_a_training_that_goes_on_keeps_its_codes_and_ends_as_one_that_was_not_stopped(
-    ring, backbone, settings, tmp_path, monkeypatch
-):
-    parts = split(ring, "loo")
-    spec = run_of(backbone, training={"steps": 16, "dropout": 0.3})
-    whole, stopped, resumed = (build(spec, ring, settings) for _ in range(3))
-    whole.fit(parts, RunContext(tmp_path / "whole"))
-    with pytest.raises(RunError, match="resume to go on"):
-        stopped.fit(parts, Listening(tmp_path / "stopped", after=7))
-
-    def refuse(*args):
-        raise AssertionError("the codes were made again")
-
-    monkeypatch.setattr(parallel_codes, "fit_quantiser", refuse)
-    resumed.fit(parts, RunContext(tmp_path / "stopped"))
-    for name, weights in whole.model.state_dict().items():
-        assert weights.equal(resumed.model.state_dict()[name]), name
-
-
-def test_accumulated_gradients_are_those_of_one_batch(ring, backbone, settings, tmp_path):
-    """One batch of twelve people and twelve micro-batches of one take the same first step."""
-    weights = []
-    for histories, accumulate in ((12, 1), (1, 12)):
-        training = {
-            "steps": 1, "warmup_steps": 0, "batch_histories": histories, "accumulate": accumulate,
-            "optimizer": "sgd", "learning_rate": 1.0, "weight_decay": 0.0, "clip_norm": 0.0,
-        }  # fmt: skip
-        few = dataclasses.replace(split(ring, "loo"), train=split(ring, "loo").train[:12])
-        recommender = build(run_of(backbone, training=training), ring, settings)
-        recommender.fit(few, RunContext(tmp_path / str(accumulate)))
-        weights.append(recommender.model.code_vectors.weight.detach())
-    gap = float((weights[0] - weights[1]).norm() / weights[0].norm())
-    assert gap <= 1e-5
 
 
 def test_items_with_one_text_are_told_apart_and_counted(backbone, settings, tmp_path):

@@ -1,7 +1,5 @@
 """Generated codes: trained, searched, stored and costed as a family; bad input as a sentence."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
@@ -9,11 +7,11 @@ import torch
 from llmrec_core.contract.run_context import RunContext
 from llmrec_core.contract.spec import run_from_dict
 from llmrec_core.data.splits import split
-from llmrec_core.errors import NotFiniteError, RunError, UnsupportedError, UsageError
+from llmrec_core.errors import NotFiniteError, UnsupportedError, UsageError
 from llmrec_core.recommenders import tiger
 from llmrec_core.recommenders.registry import build, family_class
 from llmrec_core.training.windows import Windows
-from tests.recommenders.test_parallel_codes import ITEMS, TITLES, TRAINING, Listening, ring_of
+from tests.recommenders.coded_items import ITEMS, TITLES, TRAINING, Listening, ring_of
 from tests.tiny import tiny_backbone
 
 torch.set_num_threads(1)
@@ -90,45 +88,6 @@ def test_what_a_person_has_seen_takes_no_place_in_the_beam(ring, backbone, setti
     history = np.arange(6)
     scores = recommender.score([history], np.arange(6, ITEMS)[None])[0]
     assert (scores > scores.min()).sum() == 4
-
-
-def test_a_training_that_goes_on_ends_as_one_that_was_not_stopped(
-    ring, backbone, settings, tmp_path, monkeypatch
-):
-    parts = split(ring, "loo")
-    spec = run_of(backbone, training={"steps": 16, "dropout": 0.3})
-    whole, stopped, resumed = (build(spec, ring, settings) for _ in range(3))
-    whole.fit(parts, RunContext(tmp_path / "whole"))
-    with pytest.raises(RunError, match="resume to go on"):
-        stopped.fit(parts, Listening(tmp_path / "stopped", after=7))
-
-    def refuse(*args):
-        raise AssertionError("the codes were made again")
-
-    monkeypatch.setattr(tiger, "fit_residuals", refuse)
-    resumed.fit(parts, RunContext(tmp_path / "stopped"))
-    for name, weights in whole.model.state_dict().items():
-        assert weights.equal(resumed.model.state_dict()[name]), name
-
-
-def test_accumulated_gradients_are_those_of_one_batch(ring, backbone, settings, tmp_path):
-    """One batch of twelve uneven histories and twelve micro-batches of one: the same first step."""
-    steps = []
-    for histories, accumulate in ((12, 1), (1, 12), (4, 3)):
-        training = {
-            "steps": 1, "warmup_steps": 0, "batch_histories": histories, "accumulate": accumulate,
-            "optimizer": "sgd", "learning_rate": 1.0, "weight_decay": 0.0, "clip_norm": 0.0,
-        }  # fmt: skip
-        few = dataclasses.replace(split(ring, "loo"), train=split(ring, "loo").train[:12])
-        assert len({len(items) for items in few.train}) > 1
-        run = run_of(backbone, training=training)
-        whole = dataclasses.replace(run.recommender, history_items=ITEMS)  # no window of it drawn
-        recommender = build(dataclasses.replace(run, recommender=whole), ring, settings)
-        recommender.fit(few, RunContext(tmp_path / str(accumulate)))
-        weights = [one.detach().flatten() for one in recommender.model.parameters()]
-        steps.append(torch.cat(weights))
-    for other in steps[1:]:
-        assert float((steps[0] - other).norm() / steps[0].norm()) <= 1e-5
 
 
 def test_every_code_of_every_item_is_learned(ring, backbone, settings):
