@@ -72,6 +72,21 @@ def test_a_linear_axis_shows_zero_where_it_is():
     assert pareto_chart.under_the_chart(zero_and_more(), True, False) == []
 
 
+@pytest.mark.parametrize(("dearest", "ticks"), [(2e6, None), (2e7, "D2"), (1e9, 1)])
+def test_the_axis_of_cost_has_numbers_and_the_cheapest_name_stands_inside(dearest, ticks):
+    """Within a decade plotly chooses the numbers: 1, 2 and 5 may all lie outside."""
+    rows = [make("cheap", ndcg=0.1, flops=1e6), make("dear", ndcg=0.3, flops=dearest)]
+    figure = pareto_chart.pareto(pareto.chart(rows, "ndcg@10", PROTOCOL, WORK))
+    assert figure.layout.xaxis.dtick == ticks
+    places = {
+        run_id: place
+        for trace in figure.data
+        if trace.customdata is not None
+        for run_id, place in zip(trace.customdata, trace.textposition, strict=True)
+    }
+    assert places == {"cheap": "top right", "dear": "top left"}
+
+
 def test_the_legend_names_kinds_and_precisions_once_each_and_no_run():
     rows = [
         make("a"),
