@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from llmrec_core.contract.families import family_named
-from llmrec_core.contract.spec import OF_READERS
+from llmrec_core.contract.ignored_settings import OF_READERS
 from llmrec_core.models.prompt_layout import DECODER
 
 WORDS = [

@@ -29,8 +29,9 @@ from llmrec_core.contract.bounds import (
 )
 from llmrec_core.contract.endpoint import FEWEST_LETTERS, LETTERS, EndpointSpec
 from llmrec_core.contract.families import family_named, recorded_family
-from llmrec_core.contract.family import Adaptation, Family
+from llmrec_core.contract.family import Adaptation
 from llmrec_core.contract.gate_rules import refuse_a_gate
+from llmrec_core.contract.ignored_settings import refuse_what_is_ignored
 from llmrec_core.contract.letters import require_letters, require_lists_fit
 from llmrec_core.contract.parsing import Flag, Number, Text, Whole, parse, parsed, restored
 from llmrec_core.contract.protocol import ProtocolSpec
@@ -340,7 +341,7 @@ def run_from_dict(table: Mapping[str, Any], where: str = "run") -> RunSpec:
         family_named(spec.recommender.family).check(spec.recommender)
         for name in spec.recommender.families:
             family_named(name)
-        _refuse_what_is_ignored(spec, family_named(spec.recommender.family))
+        refuse_what_is_ignored(spec, family_named(spec.recommender.family))
         refuse_a_gate(spec, family_named(spec.recommender.family))
         require_lists_fit(spec)
     except UsageError as error:
@@ -355,81 +356,3 @@ def stored_run(table: Mapping[str, Any]) -> RunSpec:
         table: fields of a run, as the ledger or a model's folder holds them.
     """
     return restored(RunSpec, table)
-
-
-OF_READERS = (
-    "objective",
-    "positives",
-    "negatives",
-    "negative_sampling",
-    "activation_checkpointing",
-)
-"""Fields of `training` at which only families that read prompts look."""
-
-
-def _refuse_what_is_ignored(spec: RunSpec, family: Family) -> None:
-    """A setting that its family does not look at would stand in the record as if it did."""
-    if not family.reads_prompt:
-        given, usually = dataclasses.asdict(spec.training), dataclasses.asdict(TrainingSpec())
-        of_readers = [(f"training.{name}", given[name], usually[name]) for name in OF_READERS]
-        for field_name, value, usual in (
-            ("precision", spec.precision, "fp32"),
-            ("runtime", spec.runtime, "eager"),
-            ("weights_from", spec.weights_from, ""),
-            *(of_readers if family.is_trained else ()),
-        ):
-            takes = field_name == "weights_from" and (
-                family.group == "fusion" or family.has_teacher
-            )
-            if value != usual and not takes:
-                raise UsageError(
-                    t(
-                        "{field} is {value!r}, which {family!r} does not look at; leave it out",
-                        field=field_name,
-                        value=value,
-                        family=family.name,
-                    )
-                )
-    if spec.recommender.relations and not family.reads_relations:
-        raise UsageError(
-            t(
-                "{field} is {value!r}, which {family!r} does not look at; leave it out",
-                field="recommender.relations",
-                value=spec.recommender.relations,
-                family=family.name,
-            )
-        )
-    if spec.protocol.also_time and spec.weights_from:
-        raise UsageError(
-            t(
-                "protocol.also_time fits the run anew, but it is made from the run {name!r}; leave "
-                "one of the two out",
-                name=spec.weights_from,
-            )
-        )
-    adaptation = spec.recommender.adaptation
-    if adaptation != "none" and not family.is_trained and family.group != "cascade":
-        raise UsageError(
-            t(
-                "recommender.adaptation is {adaptation!r}, but {family!r} has no weights to "
-                "train; leave it out",
-                adaptation=adaptation,
-                family=family.name,
-            )
-        )
-    if family.has_teacher and not spec.weights_from:
-        raise UsageError(
-            t(
-                "recommender.family {family!r} learns from another run's lists; name that run in "
-                "weights_from",
-                family=family.name,
-            )
-        )
-    if family.group == "cascade" and not spec.weights_from:
-        raise UsageError(
-            t(
-                "recommender.family {family!r} reads with another run's weights; name that run "
-                "in weights_from",
-                family=family.name,
-            )
-        )
