@@ -5,7 +5,7 @@ import doctest
 import pandas as pd
 import pytest
 
-from llmrec_core.data import text
+from llmrec_core.data import item_texts, text
 from llmrec_core.data.dataset import build_dataset
 from llmrec_core.errors import DataError, UnsupportedError, UsageError
 
@@ -53,9 +53,9 @@ def test_nothing_is_found_for_nonsense():
 
 def test_item_text_is_title_then_genres():
     data = build_dataset("toy", ratings(), FILMS)
-    assert text.item_text(data, 0) == "The Matrix (1999), Action, Sci-Fi"
-    assert text.item_texts(data) == [text.item_text(data, item) for item in range(4)]
-    assert text.item_texts(data, genres=False)[2:] == ["untitled item", "untitled item"]
+    assert item_texts.item_text(data, 0) == "The Matrix (1999), Action, Sci-Fi"
+    assert item_texts.item_texts(data) == [item_texts.item_text(data, item) for item in range(4)]
+    assert item_texts.item_texts(data, genres=False)[2:] == ["untitled item", "untitled item"]
 
 
 def test_a_text_model_is_refused_without_titles():

@@ -56,7 +56,7 @@ def imported(folder, *, files=None, **options):
     return data, {table.source.label: table for table in plan.tables}, plan
 
 
-def told(tables):
+def evidence_of(tables):
     return " | ".join(line for table in tables.values() for line in table.evidence)
 
 
@@ -69,9 +69,9 @@ def test_a_graph_and_its_links_are_found_beside_interactions(tmp_path, settings)
         ["12", "film.actor.film", "m.y y"],
         ["11", "film.actor.film", "m.y y"],
     ]
-    assert "4 relations of 3 of 6 items: 2 kinds, 2 entities" in told(tables)
-    assert "3 rows link items of this data set, 1 others are left out" in told(tables)
-    assert "1 rows with an empty cell are left out" in told(tables)
+    assert "4 relations of 3 of 6 items: 2 kinds, 2 entities" in evidence_of(tables)
+    assert "3 rows link items of this data set, 1 others are left out" in evidence_of(tables)
+    assert "1 rows with an empty cell are left out" in evidence_of(tables)
     store.save(data, settings, note="imported")
     again = store.load("toy", settings)
     assert again.content_hash == data.content_hash
@@ -84,10 +84,12 @@ def test_a_graph_is_part_of_the_identity_and_one_about_no_item_is_not(tmp_path):
     whole, *_ = imported(tmp_path / "whole")
     other, tables, _ = imported(tmp_path / "other", files={**plain, "toy.kg": GRAPH})
     assert alone.content_hash == other.content_hash != whole.content_hash
-    assert other.extras == {} and "no head or tail is an item of this data set" in told(tables)
+    assert other.extras == {} and "no head or tail is an item of this data set" in evidence_of(
+        tables
+    )
     linked, tables, _ = imported(tmp_path / "linked", files={**plain, "toy.link": LINKS})
     assert linked.content_hash == alone.content_hash
-    assert "no table of head, relation and tail came along" in told(tables)
+    assert "no table of head, relation and tail came along" in evidence_of(tables)
 
 
 def test_a_graph_of_items_themselves_needs_no_links(tmp_path):
@@ -151,8 +153,8 @@ def test_links_of_another_edition_are_told(tmp_path, shift, sentence):
         "graph.csv": "head,relation,tail\n" + "".join(rows),
     }
     _, tables, _ = imported(tmp_path / "in", files=files)
-    assert "items that share a rare entity share a category in" in told(tables)
-    assert ("the links seem to be of other items" in told(tables)) == sentence
+    assert "items that share a rare entity share a category in" in evidence_of(tables)
+    assert ("the links seem to be of other items" in evidence_of(tables)) == sentence
 
 
 def films(facts, titles=("Alpha (1990)", "Beta (1991)", "Gamma (1992)", "", "Epsilon (1994)")):
@@ -216,12 +218,12 @@ def test_relation_names_and_titles_are_data():
 
 def test_features_weigh_what_is_rare_and_leave_out_what_all_or_one_have():
     data = films(FACTS)
-    found = relation_features(data, "x").toarray()
-    assert found.shape == (4, 5)
-    assert np.allclose((found**2).sum(axis=0), [1, 1, 1, 1, 1])
+    features = relation_features(data, "x").toarray()
+    assert features.shape == (4, 5)
+    assert np.allclose((features**2).sum(axis=0), [1, 1, 1, 1, 1])
     # Alpha: its director by two of five items, its actor by three
     idf = np.log([5 / 2, 5 / 3])
-    assert sorted(found[:, 0][found[:, 0] > 0]) == pytest.approx(
+    assert sorted(features[:, 0][features[:, 0] > 0]) == pytest.approx(
         sorted(idf / np.sqrt((idf**2).sum())), abs=1e-6
     )
     nothing_shared = films([("i0", "r", "m"), ("i1", "r", "n")])
@@ -286,9 +288,9 @@ def test_ease_with_relations_is_the_least_squares_solution_of_the_stacked_rows(t
 
 def test_weight_0_is_ease_and_needs_no_relations(tmp_path):
     data = dataclasses.replace(films([]), extras={})
-    one = fitted(data, tmp_path, family="ease", options={"l2": 2})[1]
+    plain = fitted(data, tmp_path, family="ease", options={"l2": 2})[1]
     other = fitted(data, tmp_path, family="ease", options={"l2": 2, "relations": 0})[1]
-    assert np.array_equal(one.weights, other.weights)
+    assert np.array_equal(plain.weights, other.weights)
 
 
 @pytest.mark.parametrize(
@@ -351,8 +353,10 @@ def test_families_that_read_no_relations_refuse_them(recommender):
 
 def test_borrowed_weights_read_the_texts_that_they_were_trained_on(tmp_path):
     def reader(family="cross-encoder", relations=0):
-        asked = {"retriever": "item-knn", "rerank_k": 5} if family == "cascade" else {}
-        return RecommenderSpec(family=family, backbone="minilm-l6", relations=relations, **asked)
+        retrieval = {"retriever": "item-knn", "rerank_k": 5} if family == "cascade" else {}
+        return RecommenderSpec(
+            family=family, backbone="minilm-l6", relations=relations, **retrieval
+        )
 
     require_same_relations(reader(relations=3), reader(relations=3), tmp_path)
     require_same_relations(reader(relations=3), reader("cascade"), tmp_path)

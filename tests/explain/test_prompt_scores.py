@@ -159,9 +159,9 @@ def test_relations_are_a_field_of_a_candidate(language_model, small_dataset, kin
     # items 3, 16 and 29 have one actor (16 % 13), of which 3 and 29 are not even: none told
     assert text.startswith(f"{title}{genres}".removesuffix(", drama, comedy"))
     assert text.endswith("made by as black field number7")
-    told = "made by as black field number7"
-    fields = field_players(small_dataset, 16, genres=kind == "bert", relations=told)
-    assert fields[-1].field == "relations" and fields[-1].value == told
+    relations = "made by as black field number7"
+    fields = field_players(small_dataset, 16, genres=kind == "bert", relations=relations)
+    assert fields[-1].field == "relations" and fields[-1].value == relations
     parts = PromptScores(recommender, HISTORY, fields)._split(16)
     assert [token for _, ids in parts for token in ids] == recommender.layout.candidates[16]
     words = dict(parts)

@@ -79,7 +79,7 @@ def plain_beam(logs, codes, offered, width):
 
 
 @torch.inference_mode()
-def found(model, tree, sequences, lengths, offered, width):
+def scores_of(model, tree, sequences, lengths, offered, width):
     reached = search(
         model, tree, sequences, lengths, offered, np.full(len(sequences), width, np.int64)
     )
@@ -115,7 +115,7 @@ def test_a_beam_as_wide_as_the_catalogue_ranks_as_every_item_read_by_itself(laye
     with torch.inference_mode():
         plain = by_level(model, sequences, lengths).sum(axis=2)
     everything = np.ones((9, ITEMS), dtype=bool)
-    scores = found(
+    scores = scores_of(
         model, tree_of(model.item_codes().numpy()), sequences, lengths, everything, ITEMS
     )
     np.testing.assert_allclose(scores, plain, atol=1e-4)
@@ -130,7 +130,7 @@ def test_all_rows_of_codes_together_have_a_probability_of_one():
         torch.nn.init.normal_(weights, std=0.5)
     model.set_codes(torch.from_numpy(codes), groups_of(codes, np.zeros(9)))
     sequences, lengths = requests(7, items=9)
-    scores = found(model, tree_of(model.item_codes().numpy()), sequences, lengths,
+    scores = scores_of(model, tree_of(model.item_codes().numpy()), sequences, lengths,
                    np.ones((7, 9), dtype=bool), 9)  # fmt: skip
     np.testing.assert_allclose(np.exp(scores).sum(axis=1), np.ones(7), rtol=1e-5)
 
@@ -145,14 +145,14 @@ def test_a_narrow_beam_keeps_the_best_prefixes_and_scores_them_exactly(width):
     offered = np.random.default_rng(2).random((8, ITEMS)) < 0.7
     with torch.inference_mode():
         logs = by_level(model, sequences, lengths)
-    scores = found(model, tree, sequences, lengths, offered, width)
+    scores = scores_of(model, tree, sequences, lengths, offered, width)
     reached = np.isfinite(scores)
     np.testing.assert_allclose(scores[reached], logs.sum(axis=2)[reached], atol=1e-4)
     for row in range(8):
         expected = plain_beam(logs[row], codes, offered[row], width)
         assert set(np.flatnonzero(reached[row])) == expected and len(expected) == width
         some = slice(row, row + 1)
-        alone = found(model, tree, sequences[some], lengths[some], offered[some], width)[0]
+        alone = scores_of(model, tree, sequences[some], lengths[some], offered[some], width)[0]
         np.testing.assert_array_equal(np.isfinite(alone), reached[row])
         np.testing.assert_allclose(alone[reached[row]], scores[row, reached[row]], atol=1e-5)
 
@@ -164,7 +164,7 @@ def test_beams_that_go_on_are_counted_before_anything_is_read():
     offered = np.random.default_rng(2).random((1, ITEMS)) < 0.5
     for width in (1, 4, 9, ITEMS):
         watched = Watched(model)
-        found(watched, tree, *requests(1), offered, width)
+        scores_of(watched, tree, *requests(1), offered, width)
         assert watched.beams == beams_read(tree, np.flatnonzero(offered[0]), width)
 
 
