@@ -230,6 +230,94 @@ def offer_comparison(study: records.Study, marked_ids: list[str]) -> None:
         )
 
 
+@frame.redrawn_alone
+def decide(study: records.Study, measured: list[Row]) -> None:
+    """The limits, and below them what they choose among."""
+    if any(row.members for row in measured) and st.toggle(
+        t("Every seed on its own"), key="decide_seeds", bind="query-params"
+    ):
+        measured = records.rows(study)
+    limits = needs.limits(
+        [row.request_figure("latency_p95_s").value for row in measured],
+        [usd_per_million(row, frame.pricing()).value for row in measured],
+    )
+    choose_and_draw(study, measured, limits)
+
+
+@frame.redrawn_alone
+def choose_and_draw(study: records.Study, measured: list[Row], limits: Limits) -> None:
+    """What the pickers above the chart change: the choice, the chart and the table."""
+    rows, pricing, devices = measured, frame.pricing(), hardware.catalogue()
+    view = picked(rows, devices)
+    nobody = slices.empty_groups(rows, view.metric, view.protocol)
+    if nobody:
+        widgets.caption(t("Nobody of this sample belongs to: {slices}.", slices=", ".join(nobody)))
+    refused: list[tuple[str, str]] = []
+    if view.where != HERE:
+        rows, refused = predicted_rows.on_device(rows, devices[view.where], pricing)
+    if view.language_only:
+        rows = [row for row in rows if row.language_model_decides]
+    users = records.per_user(study, rows, view.metric, view.protocol)
+    members = None if view.part == "all" else members_of(rows, view.part, view.protocol)
+    if view.part != "all" and members is None:
+        users = {}  # the users of this slice were not recorded, so rows cannot be compared by user
+    question = Question(view.metric, view.protocol, users, pricing, view.part, members)
+    choice = choose(rows, limits, question)
+    say_choice(choice, rows, limits, question, view.where == HERE)
+    settle(choice, question)
+    data_doubts.beside(measured)
+
+    chart = pareto.chart(rows, view.metric, view.protocol, view.axis, view.part, pricing)
+    st.badge(
+        t("protocol {protocol}", protocol=number_format.plain(view.protocol)),
+        icon=":material/rule:",
+        color="blue",
+    )
+    for warning in comparability(measured, view.protocol):
+        widgets.caption(t("⚠ {warning}", warning=warning))
+    marked_ids = draw(chart, choice, view, limits)
+    if chart.points:
+        offer_comparison(study, marked_ids)
+    widgets.caption(
+        t(
+            "Colour: kind of recommender. Shape: precision. Bars: 95 % interval over users, and "
+            "over seeds where there are several. Open: assumed or predicted, not measured. "
+            "{conditions}",
+            conditions=widgets.conditions(measured),
+        )
+    )
+    if view.where != HERE:
+        widgets.caption(
+            t(
+                "On {where}: open marks with their 80 % interval along the cost; p95 takes the "
+                "spread over p50 that was measured here. Filled marks stay as measured, on "
+                "another machine. Other hardware shows how good such predictions are.",
+                where=view.where,
+            )
+        )
+    for name, reason in refused:
+        widgets.caption(t("Not predicted: {name} – {reason}", name=name, reason=reason))
+    table = study_tables.study_table(
+        rows,
+        view.protocol,
+        chart,
+        pricing,
+        slice_name=view.part,
+        choice=choice,
+        limits=limits,
+        flags=data_doubts.flags(rows),
+    )
+    tables.table(
+        table.first(marked_ids[0]) if len(marked_ids) == 1 else table,
+        "decide",
+        "decide.csv",
+        study=study,
+        marks=True,
+    )
+    price_difference.section(measured, pricing)
+    widgets.method_card("quality", "latency", "price", "flops", "memory", "energy")
+
+
 study = frame.study()
 widgets.heading(
     t("Decide"),
@@ -250,79 +338,4 @@ if not any(row.protocols for row in measured):
         page="build/runs.py",
         label=t("Watch the runs"),
     )
-if any(row.members for row in measured) and st.toggle(
-    t("Every seed on its own"), key="decide_seeds", bind="query-params"
-):
-    measured = records.rows(study)
-rows, pricing, devices = measured, frame.pricing(), hardware.catalogue()
-view = picked(rows, devices)
-nobody = slices.empty_groups(rows, view.metric, view.protocol)
-if nobody:
-    widgets.caption(t("Nobody of this sample belongs to: {slices}.", slices=", ".join(nobody)))
-refused: list[tuple[str, str]] = []
-if view.where != HERE:
-    rows, refused = predicted_rows.on_device(rows, devices[view.where], pricing)
-limits = needs.limits(
-    [row.request_figure("latency_p95_s").value for row in measured],
-    [usd_per_million(row, pricing).value for row in measured],
-)
-if view.language_only:
-    rows = [row for row in rows if row.language_model_decides]
-users = records.per_user(study, rows, view.metric, view.protocol)
-members = None if view.part == "all" else members_of(rows, view.part, view.protocol)
-if view.part != "all" and members is None:
-    users = {}  # the users of this slice were not recorded, so rows cannot be compared by user
-question = Question(view.metric, view.protocol, users, pricing, view.part, members)
-choice = choose(rows, limits, question)
-say_choice(choice, rows, limits, question, view.where == HERE)
-settle(choice, question)
-data_doubts.beside(measured)
-
-chart = pareto.chart(rows, view.metric, view.protocol, view.axis, view.part, pricing)
-st.badge(
-    t("protocol {protocol}", protocol=number_format.plain(view.protocol)),
-    icon=":material/rule:",
-    color="blue",
-)
-for warning in comparability(measured, view.protocol):
-    widgets.caption(t("⚠ {warning}", warning=warning))
-marked_ids = draw(chart, choice, view, limits)
-if chart.points:
-    offer_comparison(study, marked_ids)
-widgets.caption(
-    t(
-        "Colour: kind of recommender. Shape: precision. Bars: 95 % interval over users, and over "
-        "seeds where there are several. Open: assumed or predicted, not measured. {conditions}",
-        conditions=widgets.conditions(measured),
-    )
-)
-if view.where != HERE:
-    widgets.caption(
-        t(
-            "On {where}: open marks with their 80 % interval along the cost; p95 takes the "
-            "spread over p50 that was measured here. Filled marks stay as measured, on "
-            "another machine. Other hardware shows how good such predictions are.",
-            where=view.where,
-        )
-    )
-for name, reason in refused:
-    widgets.caption(t("Not predicted: {name} – {reason}", name=name, reason=reason))
-table = study_tables.study_table(
-    rows,
-    view.protocol,
-    chart,
-    pricing,
-    slice_name=view.part,
-    choice=choice,
-    limits=limits,
-    flags=data_doubts.flags(rows),
-)
-tables.table(
-    table.first(marked_ids[0]) if len(marked_ids) == 1 else table,
-    "decide",
-    "decide.csv",
-    study=study,
-    marks=True,
-)
-price_difference.section(measured, pricing)
-widgets.method_card("quality", "latency", "price", "flops", "memory", "energy")
+decide(study, measured)

@@ -18,7 +18,10 @@ _mine = threading.local()
 
 @contextmanager
 def turn() -> Iterator[None]:
-    """Hold a turn while a page is drawn; waits until there is one."""
+    """Hold a turn while a page, or a part of it, is drawn; waits until there is one."""
+    if getattr(_mine, "held", False):
+        yield
+        return
     with _turns:
         _mine.held = True
         try:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from typing import ParamSpec
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -17,9 +19,10 @@ from llmrec_core.reading.glossary import GLOSSARY
 from llmrec_core.reading.pricing import AS_RECORDED, Pricing
 from llmrec_core.reading.report_command import ends
 from llmrec_core.retelling import retold
-from pages.shared import access, languages, records
+from pages.shared import access, crowd, languages, records
 from pages.shared.fields import begin, number_field
 
+Of = ParamSpec("Of")
 FITS = 28
 """Characters of a study's title that its picker shows; a longer one is repeated below, whole."""
 
@@ -31,6 +34,21 @@ def sentences() -> Iterator[None]:
         yield
     except LlmrecError as error:
         st.error(number_format.plain(retold(str(error))), icon=":material/error:")
+
+
+def redrawn_alone(part: Callable[Of, None]) -> Callable[Of, None]:
+    """A part of a page that its own widgets draw again, without the frame around it.
+
+    Of the time of a rerun the frame took more than half, in the browser above all.
+    """
+
+    @st.fragment
+    @functools.wraps(part)
+    def drawn(*given: Of.args, **named: Of.kwargs) -> None:
+        with crowd.turn(), sentences():
+            part(*given, **named)
+
+    return drawn
 
 
 def draw() -> None:

@@ -34,7 +34,7 @@ from llmrec_core.installation import ASSETS
 from llmrec_core.metrics.intervals import paired_difference
 
 RECORDS, STUDIES = ASSETS / "records", ASSETS / "studies"
-SEARCHES = {"beauty-sasrec-search": 60}
+SEARCHES = {"beauty-sasrec-search": 60, "ml-latest-small-search": 40}
 """Records of searches → their budget in minutes of training."""
 STUDY_RECORDS = (
     "beauty-sasrec",
@@ -47,7 +47,11 @@ STUDY_RECORDS = (
     "distilled",
     "knowledge",
     "knowledge-as-published",
+    "ml-latest-small",
 )
+CHEAP_ON_SMALL = "Fusion of item-kNN, directed counts, EASE and TF-IDF"
+IDS_ON_SMALL = f"{CHEAP_ON_SMALL}, and SASRec"
+LANGUAGE_ON_SMALL = f"{CHEAP_ON_SMALL}, and text-SASRec"
 DIFFERENCES = {
     "beauty-towers": {
         "shelf": ("Words and two towers, shelf", "Words, shelf", "loo-cold-items/shelf"),
@@ -97,6 +101,11 @@ DIFFERENCES = {
         ),
         "retriever": ("Item-kNN's top 20, then letters, LoRA", "Item-kNN", "loo/100-uniform"),
     },
+    "ml-latest-small": {
+        "language": (LANGUAGE_ON_SMALL, CHEAP_ON_SMALL, "loo/full"),
+        "language alone": ("Text-SASRec", CHEAP_ON_SMALL, "loo/full"),
+        "of text": (LANGUAGE_ON_SMALL, IDS_ON_SMALL, "loo/full"),
+    },
     "knowledge": {
         "ease": ("EASE with relations", "EASE", "loo/full"),
         "tf-idf": ("TF-IDF with relations as text", "TF-IDF on titles and genres", "loo/full"),
@@ -120,6 +129,8 @@ PROGRAMS = {
     "gemma3": ("tests/benchmarks/scoring.py", "--only", "gemma3", "--one-thread"),
 }
 """Records of what a program prints → the program and its words."""
+LADDERS = {"ladder": "1,2,4,6"}
+"""Records of ladders of sizes → the layers that are kept of their backbone."""
 OF_PEOPLE = ("slices", "slices time", "facets", "lists", "explanations")
 """Documents that name single people: they are large, and no claim reads them."""
 KEPT_STEPS = 20
@@ -128,8 +139,6 @@ NO_RECORD = "not measured: no record of it is stored"
 NO_ROW = "not measured: no study at full budget has such a row yet"
 NOT_MEASURED = {
     "beauty": {"text_sasrec": NO_ROW},
-    "ml_latest_small": {"best_language_model_row": NO_ROW, "best_cheap_fusion": NO_ROW},
-    "ladder": {"depths": NO_ROW},
 }
 
 Body = dict[str, Any]
@@ -310,6 +319,39 @@ def beauty_best() -> Body | str:
     return {"ndcg10": figure(run, "ndcg@10", "loo/full"), "gain": kept}
 
 
+def ml_latest_small() -> Body | str:
+    """Fusions with and without a language model on ml-latest-small, and the search behind it."""
+    answer, body = compared("ml-latest-small"), record("ml-latest-small")
+    if isinstance(answer, str) or body is None:
+        return NO_RECORD
+    search = record("ml-latest-small-search")
+    reached = {
+        title: figure(run, "ndcg@10", "loo/full")
+        for title, name in (
+            ("best_language_model_row", LANGUAGE_ON_SMALL),
+            ("best_cheap_fusion", CHEAP_ON_SMALL),
+            ("with_sasrec_in_place_of_text", IDS_ON_SMALL),
+        )
+        for run in rows(body, name)
+    }
+    trials = () if search is None else search["trials"]
+    return {
+        **reached,
+        "text_sasrec": over_seeds(body, "text-sasrec", "loo/full"),
+        "differences": answer,
+        "search": {trial["name"]: trial["figures"] for trial in trials},
+    }
+
+
+def ladder() -> Body | str:
+    """Each size of a ladder: quality, price, and the step from the size below."""
+    body = record("ladder")
+    if body is None:
+        return NO_RECORD
+    (model,) = body["models"]
+    return {key: model[key] for key in ("model", "sentence", "sizes")}
+
+
 def beauty_cold() -> Body:
     """Cold items of amazon-beauty on the shelf and among all items: words, towers, both."""
     body = record("beauty-towers")
@@ -366,6 +408,7 @@ def results() -> Body:
     answer["gate"] = gate()
     for name in ("listwise", "distilled", "knowledge", "knowledge-as-published"):
         answer[name] = compared(name)
+    answer["ml_latest_small"], answer["ladder"] = ml_latest_small(), ladder()
     answer["hosted"] = record("hosted") or {"people_ranked": NO_ROW}
     answer["generated_unknown_items"] = generated()
     return answer
@@ -419,18 +462,26 @@ def rerun(name: str, home: Path) -> None:
     environment = os.environ | {"LLMREC_HOME": str(home)}
     file = str(STUDIES / f"{name}.toml")
     RECORDS.mkdir(exist_ok=True)
+
+    def printed(*command: str) -> Body:
+        """The document on the last line of what a command prints."""
+        done = subprocess.run(
+            [*command, "--json"],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        document: Body = json.loads(done.stdout.splitlines()[-1])
+        return document
+
     if name in SEARCHES:
-        command = [*program, "tune", file, "--minutes", str(SEARCHES[name]), "--json"]
-        printed = subprocess.run(
-            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True
-        )
-        body = json.loads(printed.stdout.splitlines()[-1])
+        body = printed(*program, "tune", file, "--minutes", str(SEARCHES[name]))
+    elif name in LADDERS:
+        body = printed(*program, "ladder", file, "--depths", LADDERS[name])
     elif name in PROGRAMS:
-        command = [sys.executable, *PROGRAMS[name], "--json"]
-        printed = subprocess.run(
-            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True
-        )
-        answer = json.loads(printed.stdout.splitlines()[-1])
+        answer = printed(sys.executable, *PROGRAMS[name])
         conditions = {part: answer[part] for part in ("conditions",) if part in answer}
         body = answer["results"] | conditions
     else:
@@ -448,7 +499,7 @@ def rerun(name: str, home: Path) -> None:
 def main() -> None:
     """Read the command line and print the claims."""
     parser = argparse.ArgumentParser(description=__doc__)
-    names = [*SEARCHES, *STUDY_RECORDS, *PROGRAMS]
+    names = [*SEARCHES, *STUDY_RECORDS, *LADDERS, *PROGRAMS]
     parser.add_argument("--rerun", choices=names, help="compute this record again first")
     parser.add_argument("--home", type=Path, help="the home in which it is computed")
     parser.add_argument("--json", action="store_true", help="only the JSON line")
