@@ -96,10 +96,22 @@ def legend(specs: Iterable[RunSpec]) -> list[Entry]:
     Args:
         specs: of the runs that are drawn.
     """
+    drawn = list(specs)
     kinds: dict[str, Entry] = {}
-    precisions: dict[str, Entry] = {}
-    for place, spec in enumerate(specs):
-        name, precision = kind(spec.recommender), spec.precision
+    for place, spec in enumerate(drawn):
+        name = kind(spec.recommender)
         kinds.setdefault(name, Entry(name, "circle", colour(spec.recommender), place))
-        precisions.setdefault(precision, Entry(precision, shape(precision), NEUTRAL, place))
-    return [*kinds.values(), *(precisions.values() if len(precisions) > 1 else ())]
+    return [*kinds.values(), *precisions(drawn)]
+
+
+def precisions(specs: Iterable[RunSpec]) -> list[Entry]:
+    """What the shapes stand for; nothing where all have one.
+
+    Args:
+        specs: of the runs that are drawn.
+    """
+    found: dict[str, Entry] = {}
+    for place, spec in enumerate(specs):
+        name = spec.precision
+        found.setdefault(name, Entry(name, shape(name), NEUTRAL, place))
+    return list(found.values()) if len(found) > 1 else []

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import threading
+
 import streamlit as st
 
 from llmrec_core.language import best_language, catalogues, language, name_of, t
 
 IN_ADDRESS = "lang"
+_settled = threading.local()
+"""What `settle` decided for the run of this thread: a page asks some five hundred times."""
 
 
 def of_reader() -> str:
     """The language of whoever looks at the page."""
+    return getattr(_settled, "language", "") or _of_session()
+
+
+def _of_session() -> str:
     return str(st.session_state.get("_language") or _of_browser())
 
 
@@ -23,7 +31,8 @@ def settle() -> None:
     wanted = st.query_params.get(IN_ADDRESS)
     if wanted in catalogues():
         st.session_state["_language"] = wanted
-    _write(of_reader())
+    _settled.language = _of_session()
+    _write(_settled.language)
 
 
 def switch() -> None:

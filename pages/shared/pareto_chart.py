@@ -58,12 +58,12 @@ def pareto(
         )
     places = _label_places(front, chart.points)
     drawn = [point for point in chart.points if show_dominated or point.on_front]
-    _legend(figure, drawn, across)
-    by_colour: dict[str, list[Point]] = {}
+    of_kind: dict[str, list[Point]] = {}
     for point in drawn:
-        by_colour.setdefault(_colour_of(point), []).append(point)
-    for colour, points in by_colour.items():
-        figure.add_trace(_marks(points, colour, chart, places, across))
+        of_kind.setdefault(chart_symbols.kind(point.row.spec.recommender), []).append(point)
+    for kind, points in of_kind.items():
+        figure.add_trace(_marks(kind, points, chart, places, across))
+    _shapes(figure, drawn, across)
     if choice is not None:
         _ring(figure, chart, choice.run_id, t("the choice"), "circle-open", across)
     if marked:
@@ -179,9 +179,9 @@ def _label_places(front: Sequence[Point], points: Sequence[Point]) -> dict[str, 
     return places
 
 
-def _legend(figure: go.Figure, drawn: Sequence[Point], across: Callable[[float], float]) -> None:
-    """What colours and shapes stand for: dots of one pixel under the first mark of a kind."""
-    for entry in chart_symbols.legend(point.row.spec for point in drawn):
+def _shapes(figure: go.Figure, drawn: Sequence[Point], across: Callable[[float], float]) -> None:
+    """What shapes stand for, where there are several: dots of one pixel under a mark of each."""
+    for entry in chart_symbols.precisions(point.row.spec for point in drawn):
         point = drawn[entry.place]
         figure.add_trace(
             go.Scatter(
@@ -195,20 +195,21 @@ def _legend(figure: go.Figure, drawn: Sequence[Point], across: Callable[[float],
         )
 
 
-def _colour_of(point: Point) -> str:
-    """Colour of a point: that of its kind of recommender."""
-    return chart_symbols.colour(point.row.spec.recommender)
-
-
 def _marks(
+    kind: str,
     points: Sequence[Point],
-    colour: str,
     chart: Chart,
     places: Mapping[str, str],
     across: Callable[[float], float],
 ) -> go.Scatter:
-    """The points of one colour as one trace: a browser draws few traces much faster than many."""
+    """The points of a kind as one trace, which is its line in the legend too.
+
+    A browser draws few traces much faster than many.
+    """
     factor = AXES[chart.axis].factor
+    # the legend shows the first mark
+    points = sorted(points, key=lambda point: (point.assumed, not point.on_front))
+    colour = chart_symbols.colour(points[0].row.spec.recommender)
     ids = [point.row.run_id for point in points]
     return go.Scatter(
         x=[across(point.x) for point in points],
@@ -228,7 +229,7 @@ def _marks(
             factor,
             colour,
         ),
-        showlegend=False,
+        name=kind,
         customdata=ids,
         marker={
             "opacity": [1.0 if point.on_front else 0.6 for point in points],

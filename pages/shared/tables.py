@@ -88,7 +88,7 @@ def _drawn(
     _below(whole, len(part.lines), empty)
     st.download_button(
         "CSV",
-        whole.csv(),
+        whole.csv,  # made when it is asked for
         file_name,
         "text/csv",
         key=f"{key}_csv",
