@@ -134,6 +134,7 @@ A row of several seeds counts with each person's mean over them."""
 PROGRAMS = {
     "hosted": ("tests/benchmarks/hosted.py",),
     "generated": ("tests/benchmarks/generated.py",),
+    "listwise-price": ("tests/benchmarks/listwise.py",),
     "gemma3": ("tests/benchmarks/scoring.py", "--only", "gemma3", "--one-thread"),
 }
 """Records of what a program prints → the program and its words."""
@@ -429,7 +430,11 @@ def results() -> Body:
     answer["gemma3"] = gemma3()
     answer["gate"] = gate()
     answer["distilled"] = distilled()
-    for name in ("listwise", "knowledge", "knowledge-as-published"):
+    answer["listwise"] = {
+        "quality": compared("listwise"),
+        "price": record("listwise-price") or NO_RECORD,
+    }
+    for name in ("knowledge", "knowledge-as-published"):
         answer[name] = compared(name)
     answer["ml_latest_small"], answer["ladder"] = ml_latest_small(), ladder()
     answer["hosted"] = record("hosted") or NO_RECORD
@@ -505,7 +510,7 @@ def rerun(name: str, home: Path) -> None:
         body = printed(*program, "ladder", file, "--depths", LADDERS[name])
     elif name in PROGRAMS:
         answer = printed(sys.executable, *PROGRAMS[name])
-        conditions = {part: answer[part] for part in ("conditions",) if part in answer}
+        conditions = {part: answer[part] for part in ("conditions", "versions") if part in answer}
         body = answer["results"] | conditions
     else:
         subprocess.run([*program, "study", file], cwd=ROOT, env=environment, check=True)
