@@ -230,24 +230,30 @@ def offer_comparison(study: records.Study, marked_ids: list[str]) -> None:
         )
 
 
+def measured_rows(study: records.Study) -> list[Row]:
+    """The rows as the ledger has them now: seeds grouped, or every seed on its own."""
+    alone = st.session_state.get("decide_seeds", False)
+    return records.rows(study) if alone else records.compared(study)
+
+
 @frame.redrawn_alone
-def decide(study: records.Study, measured: list[Row]) -> None:
+def decide(study: records.Study) -> None:
     """The limits, and below them what they choose among."""
-    if any(row.members for row in measured) and st.toggle(
-        t("Every seed on its own"), key="decide_seeds", bind="query-params"
-    ):
-        measured = records.rows(study)
+    if any(row.members for row in records.compared(study)):
+        st.toggle(t("Every seed on its own"), key="decide_seeds", bind="query-params")
+    measured = measured_rows(study)
     limits = needs.limits(
         [row.request_figure("latency_p95_s").value for row in measured],
         [usd_per_million(row, frame.pricing()).value for row in measured],
     )
-    choose_and_draw(study, measured, limits)
+    choose_and_draw(study, limits)
 
 
 @frame.redrawn_alone
-def choose_and_draw(study: records.Study, measured: list[Row], limits: Limits) -> None:
+def choose_and_draw(study: records.Study, limits: Limits) -> None:
     """What the pickers above the chart change: the choice, the chart and the table."""
-    rows, pricing, devices = measured, frame.pricing(), hardware.catalogue()
+    measured, pricing, devices = measured_rows(study), frame.pricing(), hardware.catalogue()
+    rows = measured
     view = picked(rows, devices)
     nobody = slices.empty_groups(rows, view.metric, view.protocol)
     if nobody:
@@ -331,11 +337,10 @@ if study is None:
             "demo` make the default study."
         )
     )
-measured = records.compared(study)
-if not any(row.protocols for row in measured):
+if not any(row.protocols for row in records.compared(study)):
     widgets.empty(
         t("No run of this study has finished yet; points appear here one by one."),
         page="build/runs.py",
         label=t("Watch the runs"),
     )
-decide(study, measured)
+decide(study)
