@@ -30,6 +30,8 @@ def _polygon(sides: int, turn: float = -90.0, inner: float = 1.0) -> str:
     return " ".join(corners)
 
 
+OFF_FRONT = 0.65
+"""Size of a mark off the front; a pale one would stand out from the page by less than 3 : 1."""
 _CORNERS = {
     "square": "-6,-6 6,-6 6,6 -6,6",
     "diamond": _polygon(4),
@@ -59,12 +61,12 @@ _CORNERS = {
 }
 
 
-def _mark(shape: str, x: float, y: float, colour: str, opacity: float, assumed: bool) -> str:
+def _mark(shape: str, x: float, y: float, colour: str, size: float, assumed: bool) -> str:
     fill = "none" if assumed else colour
-    style = f'fill="{fill}" stroke="{colour}" opacity="{opacity}"'
+    style = f'fill="{fill}" stroke="{colour}"'
     if shape not in _CORNERS:
-        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="6" {style}/>'
-    place = f"translate({x:.1f} {y:.1f})"
+        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{6 * size:g}" {style}/>'
+    place = f"translate({x:.1f} {y:.1f}) scale({size:g})"
     return f'<polygon points="{_CORNERS[shape]}" transform="{place}" {style}/>'
 
 
@@ -152,14 +154,14 @@ def _points(chart: Chart, across: Scale, up: Scale) -> list[str]:
     for index, point in enumerate(ordered):
         shape = chart_symbols.shape(point.row.spec.precision)
         colour = chart_symbols.colour(point.row.spec.recommender)
-        x, y, opacity = across(point.x), up(point.y), 1.0 if point.on_front else 0.5
+        x, y, size = across(point.x), up(point.y), 1.0 if point.on_front else OFF_FRONT
         if point.y_low is not None and point.y_high is not None:
             parts.append(
                 f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{up(point.y_low):.1f}" '
-                f'y2="{up(point.y_high):.1f}" stroke="{colour}" opacity="{opacity}"/>'
+                f'y2="{up(point.y_high):.1f}" stroke="{colour}"/>'
             )
         words = number_format.escape(point.words)
-        mark = _mark(shape, x, y, colour, opacity, point.assumed)
+        mark = _mark(shape, x, y, colour, size, point.assumed)
         parts.append(f"<g><title>{words}</title>{mark}</g>")
         line = TOP + 14 + index * NAME_STEP
         parts.append(_mark(shape, WIDTH - RIGHT + 22, line - 4, colour, 1.0, point.assumed))

@@ -27,7 +27,7 @@ def pareto(
     limit: float | None = None,
     marked: str = "",
 ) -> go.Figure:
-    """Quality against cost with intervals; the front is a stepped line, other points are pale.
+    """Quality against cost with intervals; the front is a stepped line, other points are smaller.
 
     Args:
         chart: what is drawn.
@@ -232,13 +232,13 @@ def _marks(
         name=kind,
         customdata=ids,
         marker={
-            "opacity": [1.0 if point.on_front else 0.6 for point in points],
+            "opacity": 1.0,  # plotly makes marks of several sizes pale by itself
             "symbol": [
                 chart_symbols.shape(point.row.spec.precision) + ("-open" if point.assumed else "")
                 for point in points
             ],
             "color": colour,
-            "size": [13 if point.on_front else 11 for point in points],
+            "size": [14 if point.on_front else 9 for point in points],
             "line": {
                 "width": [1.5 if point.assumed else 0.5 for point in points],
                 "color": colour,

@@ -107,6 +107,16 @@ def test_the_legend_names_kinds_and_precisions_once_each_and_no_run():
     assert drawn.count(f'fill="{chart_symbols.NEUTRAL}"') == 2, "a shape each for fp32 and int8"
 
 
+def test_marks_off_the_front_are_smaller_and_never_pale():
+    """A pale mark stands out from the page by less than 3 : 1."""
+    rows = [make("cheap", ndcg=0.3, flops=1e6), make("dear", ndcg=0.1, flops=2e6)]
+    chart = pareto.chart(rows, "ndcg@10", PROTOCOL, WORK)
+    (marks,) = (trace for trace in pareto_chart.pareto(chart).data if trace.customdata is not None)
+    assert marks.customdata == ("cheap", "dear") and marks.marker.opacity == 1
+    assert marks.marker.size[0] > marks.marker.size[1]
+    assert "opacity" not in svg.pareto(chart) and 'r="6"' in svg.pareto(chart)
+
+
 def test_many_rows_and_the_legend_below_them_fit_the_chart_of_the_report():
     rows = [make(f"row {place}", ndcg=0.2 + place / 1000) for place in range(40)]
     drawn = svg.pareto(pareto.chart(rows, "ndcg@10", PROTOCOL, WORK))
