@@ -110,8 +110,8 @@ def precisions(specs: Iterable[RunSpec]) -> list[Entry]:
     Args:
         specs: of the runs that are drawn.
     """
-    found: dict[str, Entry] = {}
+    entries: dict[str, Entry] = {}
     for place, spec in enumerate(specs):
         name = spec.precision
-        found.setdefault(name, Entry(name, shape(name), NEUTRAL, place))
-    return list(found.values()) if len(found) > 1 else []
+        entries.setdefault(name, Entry(name, shape(name), NEUTRAL, place))
+    return list(entries.values()) if len(entries) > 1 else []

@@ -230,29 +230,27 @@ def offer_comparison(study: records.Study, marked_ids: list[str]) -> None:
         )
 
 
-def measured_rows(study: records.Study) -> list[Row]:
-    """The rows as the ledger has them now: seeds grouped, or every seed on its own."""
-    alone = st.session_state.get("decide_seeds", False)
-    return records.rows(study) if alone else records.compared(study)
-
-
 @frame.redrawn_alone
 def decide(study: records.Study) -> None:
     """The limits, and below them what they choose among."""
-    if any(row.members for row in records.compared(study)):
-        st.toggle(t("Every seed on its own"), key="decide_seeds", bind="query-params")
-    measured = measured_rows(study)
+    measured = records.compared(study)
+    seeds_alone = any(row.members for row in measured) and st.toggle(
+        t("Every seed on its own"), key="decide_seeds", bind="query-params"
+    )
+    if seeds_alone:
+        measured = records.rows(study)
     limits = needs.limits(
         [row.request_figure("latency_p95_s").value for row in measured],
         [usd_per_million(row, frame.pricing()).value for row in measured],
     )
-    choose_and_draw(study, limits)
+    choose_and_draw(study, seeds_alone, limits)
 
 
 @frame.redrawn_alone
-def choose_and_draw(study: records.Study, limits: Limits) -> None:
+def choose_and_draw(study: records.Study, seeds_alone: bool, limits: Limits) -> None:
     """What the pickers above the chart change: the choice, the chart and the table."""
-    measured, pricing, devices = measured_rows(study), frame.pricing(), hardware.catalogue()
+    measured = records.rows(study) if seeds_alone else records.compared(study)
+    pricing, devices = frame.pricing(), hardware.catalogue()
     rows = measured
     view = picked(rows, devices)
     nobody = slices.empty_groups(rows, view.metric, view.protocol)

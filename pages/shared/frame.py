@@ -22,7 +22,7 @@ from llmrec_core.retelling import retold
 from pages.shared import access, crowd, languages, records
 from pages.shared.fields import begin, number_field
 
-Of = ParamSpec("Of")
+Arguments = ParamSpec("Arguments")
 FITS = 28
 """Characters of a study's title that its picker shows; a longer one is repeated below, whole."""
 
@@ -36,15 +36,16 @@ def sentences() -> Iterator[None]:
         st.error(number_format.plain(retold(str(error))), icon=":material/error:")
 
 
-def redrawn_alone(part: Callable[Of, None]) -> Callable[Of, None]:
+def redrawn_alone(part: Callable[Arguments, None]) -> Callable[Arguments, None]:
     """A part of a page that its own widgets draw again, without the frame around it.
 
-    Of the time of a rerun the frame took more than half, in the browser above all.
+    The part takes its turn and says errors in sentences, as the whole page does. It has to read the
+    ledger itself: what it is given is as old as the page.
     """
 
     @st.fragment
     @functools.wraps(part)
-    def drawn(*given: Of.args, **named: Of.kwargs) -> None:
+    def drawn(*given: Arguments.args, **named: Arguments.kwargs) -> None:
         with crowd.turn(), sentences():
             part(*given, **named)
 
@@ -209,5 +210,4 @@ def _glossary() -> None:
         terms = [
             f"**{t(term)}.** {number_format.plain(t(word))}" for term, word in GLOSSARY.items()
         ]
-        # one element: a browser takes as long for each of forty as for all in one
         st.markdown("\n\n".join([keyboard, *terms]))

@@ -3,7 +3,8 @@
     python tests/benchmarks/families.py [--json] [--rerun NAME] [--home FOLDER]
 
 The records stand in `assets/records/`: a study as `runs export` writes it, without the values of
-single people, the trials of a search as `tune --json` prints them, or what a program prints.
+single people, the trials of a search as `tune --json` prints them, a ladder as `ladder --json` prints
+it, or what a program prints.
 Nothing is computed unless `--rerun` names a record: then its study or search is run in the home
 (hours for some), which has to hold its data sets, or its program, and its file is written anew.
 What nobody has measured says so, and why.
@@ -34,7 +35,7 @@ from llmrec_core.installation import ASSETS
 from llmrec_core.metrics.intervals import paired_difference
 
 RECORDS, STUDIES = ASSETS / "records", ASSETS / "studies"
-SEARCHES = {"beauty-sasrec-search": 60, "ml-latest-small-search": 40}
+SEARCHES = {"beauty-sasrec-search": 60}
 """Records of searches → their budget in minutes of training."""
 STUDY_RECORDS = (
     "beauty-sasrec",
@@ -47,12 +48,8 @@ STUDY_RECORDS = (
     "distilled",
     "knowledge",
     "knowledge-as-published",
-    "ml-latest-small",
 )
 SHUFFLED = ", equal days shuffled"
-CHEAP_ON_SMALL = "Fusion of item-kNN, directed counts, EASE and TF-IDF"
-IDS_ON_SMALL = f"{CHEAP_ON_SMALL}, and SASRec"
-LANGUAGE_ON_SMALL = f"{CHEAP_ON_SMALL}, and text-SASRec"
 DIFFERENCES = {
     "beauty-towers": {
         "shelf": ("Words and two towers, shelf", "Words, shelf", "loo-cold-items/shelf"),
@@ -109,11 +106,6 @@ DIFFERENCES = {
         ),
         "retriever": ("Item-kNN's top 20, then letters, LoRA", "Item-kNN", "loo/100-uniform"),
     },
-    "ml-latest-small": {
-        "language": (LANGUAGE_ON_SMALL, CHEAP_ON_SMALL, "loo/full"),
-        "language alone": ("Text-SASRec", CHEAP_ON_SMALL, "loo/full"),
-        "of text": (LANGUAGE_ON_SMALL, IDS_ON_SMALL, "loo/full"),
-    },
     "knowledge": {
         "ease": ("EASE with relations", "EASE", "loo/full"),
         "tf-idf": ("TF-IDF with relations as text", "TF-IDF on titles and genres", "loo/full"),
@@ -148,6 +140,7 @@ NO_RECORD = "not measured: no record of it is stored"
 NO_ROW = "not measured: no study at full budget has such a row yet"
 NOT_MEASURED = {
     "beauty": {"text_sasrec": NO_ROW},
+    "ml_latest_small": {"best_language_model_row": NO_ROW, "best_cheap_fusion": NO_ROW},
 }
 
 Body = dict[str, Any]
@@ -343,30 +336,6 @@ def beauty_best(name: str) -> Body | str:
     return {"ndcg10": figure(run, "ndcg@10", "loo/full"), "gain": kept}
 
 
-def ml_latest_small() -> Body | str:
-    """Fusions with and without a language model on ml-latest-small, and the search behind it."""
-    answer, body = compared("ml-latest-small"), record("ml-latest-small")
-    if isinstance(answer, str) or body is None:
-        return NO_RECORD
-    search = record("ml-latest-small-search")
-    reached = {
-        title: figure(run, "ndcg@10", "loo/full")
-        for title, name in (
-            ("best_language_model_row", LANGUAGE_ON_SMALL),
-            ("best_cheap_fusion", CHEAP_ON_SMALL),
-            ("with_sasrec_in_place_of_text", IDS_ON_SMALL),
-        )
-        for run in rows(body, name)
-    }
-    trials = () if search is None else search["trials"]
-    return {
-        **reached,
-        "text_sasrec": over_seeds(body, "text-sasrec", "loo/full"),
-        "differences": answer,
-        "search": {trial["name"]: trial["figures"] for trial in trials},
-    }
-
-
 def ladder() -> Body | str:
     """Each size of a ladder: quality, price, and the step from the size below."""
     body = record("ladder")
@@ -439,7 +408,7 @@ def results() -> Body:
     }
     for name in ("knowledge", "knowledge-as-published"):
         answer[name] = compared(name)
-    answer["ml_latest_small"], answer["ladder"] = ml_latest_small(), ladder()
+    answer["ladder"] = ladder()
     answer["hosted"] = record("hosted") or NO_RECORD
     answer["generated_unknown_items"] = generated()
     return answer
